@@ -1,0 +1,90 @@
+#pragma once
+/*
+ * config -- the configuration file as structs: what `run` and `check` load.
+ *
+ * The rows are in config/tables.c (top level and what all inputs and outputs share) and beside each input, output and
+ * format (what is its own). Loading connects to nothing and reads no file but the configuration, and the classifier and
+ * policy files that it names when config_check is asked.
+ *
+ * Owner: the config owns all; config_close frees. Threads: immutable once loaded; reference counted by the plan.
+ */
+#include "config/settings.h"
+#include "router/base/audit_class.h"
+#include "router/policy/data_access.h"
+
+struct input_ops;
+struct output_ops;
+struct format_ops;
+
+struct config_classifier {
+	char *name;  /* default "gke" where no file is named */
+	char *file;
+	struct text_pairs override_; /* rule id -> class name */
+};
+
+enum guarantee { AT_LEAST_ONCE, BEST_EFFORT };
+
+/* What every input has. */
+struct config_input {
+	char *name; /* its key under inputs: */
+	unsigned line, column;
+	const struct input_ops *ops;
+	void *own;  /* the struct of ops->settings */
+	char *cluster; /* overrides the top level's; NULL: that */
+};
+
+/* What every output has. */
+struct config_output {
+	char *name; /* its key under outputs: */
+	unsigned line, column;
+	const struct output_ops *ops;
+	void *own;  /* the struct of ops->settings */
+	const struct format_ops *format; /* the output's default where unsaid; NULL: the output takes raw bytes only */
+	struct config_output_common {
+		int format;             /* a placeholder row: see tables.c */
+		unsigned classes;       /* bits; unsaid: all that are on */
+		bool classes_said;
+		int guarantee;          /* enum guarantee */
+		uint64_t queue_bytes;   /* most bytes in a lane's queue; 0: the lane's share of memory_max */
+		uint64_t max_event_bytes; /* what the collector takes; 0: no limit of its own */
+		struct selector only, except;
+		bool only_said, except_said;
+	} common;
+};
+
+struct config {
+	char *path;   /* as given */
+	char *folder; /* relative paths count from here; absolute */
+
+	char *cluster;
+	char *state_dir;
+	uint64_t memory_max;
+	uint64_t max_event_bytes;
+	int64_t once_wait_ms, shutdown_wait_ms;
+	struct config_classifier classifier;
+	struct data_access data_access;
+	bool redact_off; /* the only value of `redact` so far: redaction comes with the policy engine */
+
+	struct config_input *inputs;
+	size_t n_inputs;
+	struct config_output *outputs;
+	size_t n_outputs;
+};
+
+/*
+ * Loads and checks the file. -EINVAL: `problems` has errors (it may have warnings at 0 too). Checked here, beside each
+ * value by itself: a class that is on and goes nowhere; two lanes that would write one file; names; unknown types.
+ */
+int config_load(struct config **ret_config, const char *path, struct problems *problems);
+/* The same from bytes, for tests and fuzzing; relative paths count from `folder`. */
+int config_parse(struct config **ret_config, const char *name, const char *folder, struct view bytes,
+	struct problems *problems);
+void config_close(struct config *); /* NULL is fine */
+
+/* Which classes the output gets: those it names, or all that are on. Bits. */
+unsigned config_output_classes(const struct config *, const struct config_output *);
+
+/* Every setting as Markdown (REFERENCE.md) or as a JSON schema for editors, printed from the tables. */
+struct buf;
+void config_print_reference(struct buf *);
+void config_print_schema(struct buf *);

@@ -1,0 +1,79 @@
+#pragma once
+/*
+ * input -- a kind of source of events. Each is one file of this folder with one `const struct input_ops`, and one row of
+ * registry.c.
+ *
+ * An input reads bytes into chunks and hands them to its feed, span by span, in the order of the source. It learns
+ * through settled() how far everything is safe, and does what its protocol means by it: file: checkpoint; Kafka: commit;
+ * webhook: answer 200. It decides nothing about events.
+ *
+ * Threads: run() has a thread of its own; stop() and settled() are called by main while it runs.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "config/settings.h"
+#include "router/base/err.h"
+#include "router/base/view.h"
+
+struct budget;
+struct chunk;
+struct config;
+struct config_input;
+struct feed;
+struct input;
+
+struct input_options {
+	const struct config *config;
+	const struct config_input *input; /* ->own is the struct of the ops' settings */
+	struct budget *budget;
+	struct feed *feed;
+	bool once; /* end at the end of what is there now */
+};
+
+struct input_ops {
+	const char *name; /* as in `type:` */
+	const char *help;
+	const struct section *settings;
+	bool never_ends;  /* run --once refuses it (webhook) */
+
+	/* Optional. Cold, opens nothing. */
+	void (*check)(struct settings_reader *, const struct config *, const struct config_input *,
+		const struct node *map);
+	/* Mandatory. Main's thread. */
+	int (*open)(struct input **ret_input, const struct input_options *, struct err *);
+	/*
+	 * Mandatory. Its own thread: reads and feeds until the end (once) or stop(). What was wrong with single sources (an
+	 * unreadable file among many) is told to feed_trouble and does not end the others.
+	 */
+	void (*run)(struct input *);
+	/* Mandatory. Any thread: run() returns soon, even out of a wait. */
+	void (*stop)(struct input *);
+	/* Optional. Main's thread: all before `position` is delivered, dead-lettered, dropped by rule or spooled. */
+	void (*settled)(struct input *, uint64_t position);
+	/* Optional, for progress: bytes done and in all (0: unknown). Any thread. */
+	void (*progress)(const struct input *, uint64_t *ret_done, uint64_t *ret_total);
+	/* Mandatory. After run() has returned. */
+	void (*close)(struct input *);
+};
+
+extern const struct input_ops *const input_registry[];
+const struct input_ops *input_find(const char *name);
+
+/* ---- what the pipeline gives an input (implemented in router/pipeline.c) ---- */
+
+struct feed_origin {
+	const char *file;    /* for messages: FILE:LINE */
+	uint64_t first_line; /* number of the chunk's first line, from 1 */
+};
+
+/*
+ * Routes the whole lines (or single values) in `bytes`, which lie in `chunk` (held by the caller, who releases it after),
+ * as the span that ends at position `end`. Waits where a lane without room must be waited for. Returns the number of
+ * lines. -ESHUTDOWN: stopping; the span stays open.
+ */
+int64_t feed_chunk(struct feed *, struct chunk *, struct view bytes, uint64_t end, const struct feed_origin *);
+/* A line that could not be taken up (longer than max_event_bytes): `head` is its first part. A span of its own. */
+int feed_too_long(struct feed *, struct view head, uint64_t bytes_total, uint64_t end, const struct feed_origin *);
+/* Something is wrong with a source: logged, and the exit code becomes 1. */
+void feed_trouble(struct feed *, const char *format, ...) __attribute__((format(printf, 2, 3)));

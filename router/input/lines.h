@@ -1,0 +1,33 @@
+#pragma once
+/*
+ * lines -- whole lines in chunks, out of a reader: what file and stdin inputs, and the commands that read FILEs, have in
+ * common.
+ *
+ * A chunk begins at the start of a line and ends after a newline, or at the end of the source. A part of a line at the
+ * end of a read is carried over to the next chunk. A line longer than a chunk makes the chunk grow; one longer than
+ * `line_max` is passed over, and costs only itself.
+ */
+#include <stdint.h>
+
+#include "router/base/err.h"
+#include "router/base/view.h"
+
+struct budget;
+struct chunk;
+struct lines;
+struct reader;
+
+enum lines_result {
+	LINES_SOME,     /* *ret_chunk holds whole lines: the caller releases it */
+	LINES_TOO_LONG, /* *ret_chunk holds the first LINES_HEAD_MAX bytes of a line of lines_long_total() bytes */
+	LINES_END,      /* no more; the last line may have had no newline */
+	LINES_FAILED,   /* *err is set; what was good came before */
+	LINES_STOPPED,  /* the budget was stopped */
+};
+enum { LINES_HEAD_MAX = 64 * 1024, LINES_CHUNK_BYTES = 256 * 1024 };
+
+struct lines *lines_create(struct reader *, struct budget *, uint64_t line_max); /* the reader stays the caller's */
+void lines_destroy(struct lines *);
+enum lines_result lines_next(struct lines *, struct chunk **ret_chunk, struct err *);
+uint64_t lines_long_total(const struct lines *);
+uint64_t lines_position(const struct lines *); /* unpacked bytes up to the end of what lines_next last returned */

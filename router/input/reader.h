@@ -1,0 +1,29 @@
+#pragma once
+/*
+ * reader -- the bytes of a file, or of standard input, plain or unpacked from gzip or zstd (told by its first bytes, not
+ * by its name; several members or frames one after another are one stream).
+ *
+ * Limits:  output is streamed, so a compression bomb costs time, not memory; a zstd window above 128 MiB is refused.
+ * Threads: one owner.
+ */
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "router/base/err.h"
+
+struct reader;
+
+/* "-" is standard input. -errno with *err set. Folders are refused with -EISDIR. */
+int reader_open(struct reader **ret_reader, const char *path, struct err *);
+/* The same on an open descriptor, which the reader then owns; `name` is for messages. */
+int reader_open_fd(struct reader **ret_reader, int fd, const char *name, struct err *);
+void reader_close(struct reader *); /* NULL is fine */
+
+/*
+ * Up to `room` bytes. 0: the end. -errno with *err set: cannot be read; -EBADMSG: not what its first bytes promised, or
+ * cut short (all that was good has been returned by earlier calls).
+ */
+ssize_t reader_read(struct reader *, char *bytes, size_t room, struct err *);
+/* Packed bytes consumed so far, and in all (0: unknown), for progress. Any thread. */
+void reader_progress(const struct reader *, uint64_t *ret_done, uint64_t *ret_total);
+const char *reader_name(const struct reader *);

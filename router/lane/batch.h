@@ -1,0 +1,80 @@
+#pragma once
+/*
+ * batch -- the events of one chunk for one lane, on their way to one output.
+ *
+ * Records point into the chunk, or into the batch's arena where an edit changed the bytes. When a lane's share of a
+ * chunk is small (less than a quarter), its events are copied into the arena instead and the chunk is let go: a slow
+ * lane pins at most four times what it holds.
+ *
+ * Life:    the input's thread fills it, lane_push hands it to the lane's worker, and from then on only that worker
+ *          touches it. Each record gets exactly one outcome, in any order: batch_delivered or batch_refused. When the
+ *          last one has, the lane closes the span in the ledger and frees the batch: an outcome may free it.
+ * Threads: as said: one at a time, handed over by the queue.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "router/base/audit_class.h"
+#include "router/base/view.h"
+
+struct arena_block;
+struct budget;
+struct chunk;
+struct classifier;
+struct lane;
+struct plan;
+struct span;
+
+enum record_outcome { RECORD_OPEN, RECORD_DELIVERED, RECORD_DEAD };
+
+struct record {
+	struct view bytes;    /* one JSON object, no newline after it */
+	struct view key;      /* what the output asked for (enum record_key in output.h), unescaped; absent: none */
+	int64_t received_us;  /* requestReceivedTimestamp; BATCH_NO_TIME: none or unreadable */
+	uint16_t rule;        /* of the classifier */
+	uint8_t class_;       /* enum audit_class */
+	uint8_t outcome;      /* enum record_outcome */
+};
+#define BATCH_NO_TIME INT64_MIN
+
+struct batch {
+	struct batch *next;      /* in the lane's queue */
+	struct lane *lane;
+	struct plan *plan;       /* held: the rule ids below live in it */
+	const struct classifier *classifier;
+	const char *input;       /* name of the input; outlives the batch, as does cluster */
+	const char *cluster;     /* identity carried by every record; "" when unsaid */
+	struct budget *budget;
+	struct chunk *chunk;     /* held; NULL once copied out */
+	struct span *span;       /* closed by the lane; NULL in unit tests of outputs */
+	struct record *records;
+	uint32_t n, room;
+	uint32_t open;           /* records without an outcome */
+	uint64_t first_seq;      /* the sequence number of records[0]; the others follow */
+	uint64_t bytes;          /* sum of the records' bytes */
+	uint64_t arena_bytes;    /* taken from the budget for arena blocks */
+	int64_t pushed_ms;       /* clock_steady_ms at lane_push */
+	struct arena_block *arena;
+};
+
+struct batch *batch_create(struct budget *, struct chunk *); /* holds the chunk (NULL is fine) */
+/* The new record; its bytes are to be set by the caller before the next call. */
+struct record *batch_add(struct batch *);
+/* Memory that lives as long as the batch and never moves. Counted against the budget without waiting. */
+char *batch_alloc(struct batch *, size_t len);
+/* Copies out and lets the chunk go, if the records' bytes are less than a quarter of the chunk's. */
+void batch_detach_if_small(struct batch *);
+/* Copies out whatever still points into the chunk, and lets it go. */
+void batch_detach(struct batch *);
+/* Frees it, whatever its records' outcomes: what has none stays open in the ledger. */
+void batch_free(struct batch *);
+/* Bytes of the budget that this batch keeps from being given back: its arena, and its chunk's while it holds it. */
+uint64_t batch_pins(const struct batch *);
+
+/* The outcomes; both may free the batch. Records without an outcome only. */
+void batch_delivered(struct batch *, uint32_t first, uint32_t count);
+/*
+ * The collector will never take this record: dead letter. `code` is a word for counters and scripts
+ * ("too_large", "http_400"), `reason` a sentence without the event's content.
+ */
+void batch_refused(struct batch *, uint32_t index, const char *code, const char *reason);

@@ -1,0 +1,79 @@
+#pragma once
+/*
+ * lane -- the way of one class to one output: a bounded queue, a worker thread, counters, and (where it is on) a spool.
+ *
+ * No class waits for another: lanes share nothing but the memory budget, of which each has a share. What a lane cannot
+ * pass on in time goes to its spool; without a spool, or with a full one, lane_push waits (at_least_once) or drops and
+ * counts (best_effort).
+ *
+ * Worker:  takes batches in order, gives their records to the output's sink (output.h), lets the sink work, and closes
+ *          spans as outcomes come in.
+ * Threads: lane_push by any input's thread; lane_stop, lane_join, counters by main; the rest is the worker's.
+ */
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "router/base/audit_class.h"
+#include "router/base/err.h"
+
+struct batch;
+struct budget;
+struct config;
+struct config_output;
+struct dead_letters;
+struct lane;
+struct output_ops;
+struct record;
+
+/* Relaxed atomics: written by few, read by anyone. received = delivered + dead + dropped + held. */
+struct lane_counters {
+	_Atomic uint64_t received_events, received_bytes;
+	_Atomic uint64_t delivered_events, delivered_bytes;
+	_Atomic uint64_t dead_events, dead_bytes;
+	_Atomic uint64_t dropped_events, dropped_bytes; /* best_effort only */
+	_Atomic uint64_t retries;                       /* sends that were tried again */
+};
+
+struct lane_options {
+	const struct config *config;
+	const struct config_output *output;
+	enum audit_class class_;
+	unsigned number;             /* of this lane in all ledgers */
+	uint64_t share_bytes;        /* most bytes that its queue pins */
+	struct budget *budget;
+	struct dead_letters *dead_letters; /* of this output; shared by its lanes */
+};
+
+/* Opens the sink and starts the worker. */
+int lane_start(struct lane **ret_lane, const struct lane_options *, struct err *);
+/*
+ * Takes the batch over. Waits while the queue is full and the guarantee is at_least_once.
+ * -ESHUTDOWN: the lane was stopped meanwhile; the batch was freed, its span stays open.
+ */
+int lane_push(struct lane *, struct batch *);
+
+/* Nothing more will be pushed: the worker sends what is being collected at once instead of waiting for more. */
+void lane_finish(struct lane *);
+/* Ends the worker soon: what has no outcome stays open in the ledger. lane_push returns -ESHUTDOWN from now on. */
+void lane_stop(struct lane *);
+/* Waits for the worker's end and frees the lane. After lane_stop. */
+void lane_join(struct lane *);
+
+/* All that this lane has closed in ledgers so far survives power loss when this returns 0. Main's thread. */
+int lane_sync(struct lane *);
+
+bool lane_idle(const struct lane *);                 /* everything pushed has an outcome */
+int64_t lane_progress_ms(const struct lane *);       /* clock_steady_ms of the last outcome (or of the start) */
+const struct lane_counters *lane_counters(const struct lane *);
+const char *lane_name(const struct lane *);          /* "siem/ADMIN_ACTIVITY" */
+const struct config_output *lane_output(const struct lane *);
+enum audit_class lane_class(const struct lane *);
+unsigned lane_number(const struct lane *);
+/* Where its events go, for the table at the end of `run`: as output_ops.describe says. Copied into text. */
+void lane_describe(const struct lane *, char *text, size_t room);
+/* Trouble that an operator should see: the last error of the sink, "" when it runs well. Copied into text. */
+void lane_trouble(struct lane *, char *text, size_t room);
+
+/* For outputs: tells of trouble (logged once it changes, shown by status) and of its end (NULL). Worker's thread. */
+void lane_report(struct lane *, const char *trouble);
+void lane_count_retry(struct lane *);

@@ -1,0 +1,49 @@
+#pragma once
+/*
+ * ledger -- "no loss" in one place: what of an input's bytes is still open, and how far each lane has come.
+ *
+ * An input's bytes are cut in spans, one a chunk, in the order of the source. A span is open for a lane from
+ * ledger_open until that lane closes it: every event of the span for that lane was acknowledged, dead-lettered,
+ * dropped by a rule, or fsynced in a spool. Positions are the input's own: opaque numbers that never step back
+ * (file: byte offset in the chain of files; Kafka: offset of a partition; webhook: number of the request).
+ *
+ * What must stay true: a lane's settled position never passes a span that is open for it; an input's settled position
+ *            is the lowest of its lanes', and of what the input has not handed over yet.
+ * kill -9:   anywhere: the persisted position is older than or equal to what is settled, so events are sent again,
+ *            never skipped.
+ * Threads:   ledger_open by the input's thread; ledger_close by lanes; ledger_positions by main. One mutex an input,
+ *            taken once a chunk and lane, never an event.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+struct ledger; /* of one input */
+struct span;
+
+enum { LEDGER_LANES_MAX = 256 };
+
+/* `settled` is called, without locks and in any lane's thread, when the oldest span has closed: news for main. */
+int ledger_create(struct ledger **ret_ledger, unsigned n_lanes, void (*news)(void *context), void *context);
+void ledger_destroy(struct ledger *);
+
+/*
+ * Opens the span that ends at `end` (the next one starts there). `first_seq[lane]` is the sequence number that the
+ * lane's first event in this span has, or would have. The caller itself holds the span open until ledger_commit.
+ */
+struct span *ledger_open(struct ledger *, uint64_t end, const uint64_t *first_seq);
+/* This lane has events in the span. Before ledger_commit. */
+void ledger_join(struct span *, unsigned lane);
+/* The caller has handed over all of the span. */
+void ledger_commit(struct span *);
+/* The lane is done with the span. Once for each ledger_join. */
+void ledger_close(struct span *, unsigned lane);
+
+struct ledger_lane {
+	uint64_t position; /* all before it is settled for this lane */
+	uint64_t seq;      /* of the lane's first event from there on */
+};
+/* How far each lane has come (n_lanes entries, or NULL). Returns the input's settled position. */
+uint64_t ledger_positions(struct ledger *, struct ledger_lane *ret_lanes);
+/* Where it starts, from a checkpoint: before the first ledger_open. */
+void ledger_start(struct ledger *, uint64_t position, const struct ledger_lane *lanes);
+bool ledger_idle(struct ledger *); /* nothing is open */

@@ -1,0 +1,59 @@
+#pragma once
+/*
+ * spool -- a bounded first-in first-out of records on disk, one folder a lane.
+ *
+ * Order:    records come out as they went in; a record is whole or absent.
+ * Crash:    after spool_append() + spool_sync() return 0, a record survives kill -9 and power loss. A torn tail is cut at
+ *           the next open and counted; whatever writes the disk lost or reordered, what opens is a prefix of what was
+ *           appended, less what was forgotten.
+ * Limit:    spool_append() refuses with -ENOSPC at bytes_max, and on a full disk; nothing is half written then.
+ * Open:     O(1) of the spool's size: segment headers and the newest segment's tail, never all of it.
+ * Forget:   spool_forget() frees whole segments; the read position itself is persisted by spool_sync (a small file,
+ *           replaced atomically), so that after a crash at most what was read since the last sync comes again.
+ * Threads:  one appender and one reader, on the same or on two threads; no call blocks the other but for a short mutex.
+ * On disk:  drawn in spool.c, above struct record_header; versioned by its first bytes. CRC32C over header and payload.
+ */
+#include <stdint.h>
+
+#include "router/base/err.h"
+#include "router/base/view.h"
+
+struct spool;
+
+struct spool_options {
+	const char *folder;      /* made if absent, mode 0700 */
+	uint64_t bytes_max;      /* of all segments together */
+	uint64_t segment_bytes;  /* a segment is closed once it has so many; 0: 16 MiB */
+};
+
+/* What a spooled event carries beside its bytes; what a format needs more is decoded again. */
+struct spool_record {
+	uint64_t seq;            /* the lane's sequence number of it, per input */
+	uint8_t class_;
+	struct view rule, input, cluster; /* names, at most 255 bytes each */
+	struct view event;
+};
+
+/* -EBUSY: another process holds it. -EBADMSG: not a spool, or of a newer version; *err says which file. */
+int spool_open(struct spool **ret_spool, const struct spool_options *, struct err *);
+void spool_close(struct spool *); /* NULL is fine; does not sync */
+
+/* `*ret_position` is where it is; positions only grow. -ENOSPC: full. */
+int spool_append(struct spool *, const struct spool_record *, uint64_t *ret_position);
+int spool_sync(struct spool *);
+
+/*
+ * The next record that was not read since open. The views are valid until the next call of spool_next. -EAGAIN: nothing
+ * new. -EBADMSG: the record is damaged (bit rot): it is skipped and counted; call again.
+ */
+int spool_next(struct spool *, struct spool_record *ret_record, uint64_t *ret_position);
+/* Everything up to and with this position was delivered. */
+void spool_forget(struct spool *, uint64_t position);
+/* Reads again from the first record that was not forgotten. */
+void spool_rewind(struct spool *);
+
+struct spool_state {
+	uint64_t bytes, records;      /* held: appended and not forgotten; records is exact only since open */
+	uint64_t torn_bytes, damaged; /* cut at open; skipped by spool_next */
+};
+struct spool_state spool_state(const struct spool *);
