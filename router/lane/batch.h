@@ -38,9 +38,10 @@ struct record {
 #define BATCH_NO_TIME INT64_MIN
 
 struct batch {
-	struct batch *next;      /* in the lane's queue */
+	struct batch *next, *prev; /* in the lane's queue, or among those its sink has */
 	struct lane *lane;
 	struct plan *plan;       /* held: the rule ids below live in it */
+	void (*release_plan)(struct plan *); /* NULL: the batch holds none */
 	const struct classifier *classifier;
 	const char *input;       /* name of the input; outlives the batch, as does cluster */
 	const char *cluster;     /* identity carried by every record; "" when unsaid */

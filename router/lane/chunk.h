@@ -38,7 +38,7 @@ struct chunk {
 
 /* Waits for the budget. -ESHUTDOWN: stopped. */
 int chunk_create(struct chunk **ret_chunk, struct budget *, size_t room);
-/* Grows bytes (before it is shared), for an event that is longer than a chunk. Waits as chunk_create. */
+/* Grows bytes (before it is shared), for an event that is longer than a chunk. Waits as chunk_create; what it holds stays. */
 int chunk_grow(struct chunk *, size_t room);
 struct chunk *chunk_hold(struct chunk *);
 void chunk_release(struct chunk *); /* NULL is fine */

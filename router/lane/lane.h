@@ -11,6 +11,8 @@
  * Threads: lane_push by any input's thread; lane_stop, lane_join, counters by main; the rest is the worker's.
  */
 #include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "router/base/audit_class.h"

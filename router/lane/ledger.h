@@ -22,19 +22,25 @@ struct span;
 
 enum { LEDGER_LANES_MAX = 256 };
 
-/* `settled` is called, without locks and in any lane's thread, when the oldest span has closed: news for main. */
+/*
+ * `news` is called without locks, in whatever thread closed the oldest span: the settled position has moved. It must
+ * only wake somebody.
+ */
 int ledger_create(struct ledger **ret_ledger, unsigned n_lanes, void (*news)(void *context), void *context);
-void ledger_destroy(struct ledger *);
+void ledger_destroy(struct ledger *); /* spans that are still open are forgotten: the source has them */
 
 /*
  * Opens the span that ends at `end` (the next one starts there). `first_seq[lane]` is the sequence number that the
  * lane's first event in this span has, or would have. The caller itself holds the span open until ledger_commit.
  */
 struct span *ledger_open(struct ledger *, uint64_t end, const uint64_t *first_seq);
-/* This lane has events in the span. Before ledger_commit. */
+/* This lane has events in the span. Before ledger_commit, once a lane. */
 void ledger_join(struct span *, unsigned lane);
-/* The caller has handed over all of the span. */
-void ledger_commit(struct span *);
+/*
+ * The caller has handed over all of the span and must not touch it again. `next_seq[lane]` is the number of the lane's
+ * first event after it.
+ */
+void ledger_commit(struct span *, const uint64_t *next_seq);
 /* The lane is done with the span. Once for each ledger_join. */
 void ledger_close(struct span *, unsigned lane);
 
@@ -45,5 +51,5 @@ struct ledger_lane {
 /* How far each lane has come (n_lanes entries, or NULL). Returns the input's settled position. */
 uint64_t ledger_positions(struct ledger *, struct ledger_lane *ret_lanes);
 /* Where it starts, from a checkpoint: before the first ledger_open. */
-void ledger_start(struct ledger *, uint64_t position, const struct ledger_lane *lanes);
+void ledger_start(struct ledger *, uint64_t position, const uint64_t *next_seq);
 bool ledger_idle(struct ledger *); /* nothing is open */

@@ -1,0 +1,34 @@
+#pragma once
+/*
+ * cmd -- the subcommands: each is one file of this folder, cmd_NAME in NAME.c, and one row of the table in cmd.c.
+ *
+ * A command gets its own arguments (argv[0] is its name) and returns an exit code. Data goes to stdout, everything else to
+ * stderr. Only here, and in main.c, may a program end.
+ */
+#include <stdbool.h>
+
+enum exit_code {
+	EXIT_DONE = 0,  /* done; for `run`: all delivered, drops by rule included */
+	EXIT_WRONG = 1, /* something in the data or the configuration is wrong, or was dead-lettered, refused or left */
+	EXIT_USAGE = 2,
+};
+
+struct command {
+	const char *name;
+	int (*run)(int argc, char **argv);
+	const char *arguments; /* "-c FILE [--once]" */
+	const char *help;      /* one line */
+};
+
+/* Ends with .name == NULL. */
+extern const struct command commands[];
+
+/*
+ * What every command's getopt loop does with an option that it does not know: says so with the command's usage line on
+ * stderr. Returns EXIT_USAGE.
+ */
+int cmd_usage(const char *name);
+/* `--help` of one command, to stdout, with `details` below the usage line. Returns EXIT_DONE, or EXIT_WRONG when stdout fails. */
+int cmd_help(const char *name, const char *details);
+/* Flushes stdout: EXIT_WRONG with a message when what was printed could not be written, else `code`. */
+int cmd_end(int code);

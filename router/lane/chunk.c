@@ -1,0 +1,147 @@
+#include "router/lane/chunk.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "router/base/buf.h"
+
+struct budget {
+	pthread_mutex_t mutex;
+	pthread_cond_t given;
+	uint64_t bytes_max;
+	uint64_t used;
+	bool stopped;
+};
+
+int budget_create(struct budget **ret_budget, uint64_t bytes_max)
+{
+	struct budget *b = mem_zero(1, sizeof *b);
+	b->bytes_max = bytes_max;
+	(void)pthread_mutex_init(&b->mutex, NULL);
+	(void)pthread_cond_init(&b->given, NULL);
+	*ret_budget = b;
+	return 0;
+}
+
+void budget_destroy(struct budget *b)
+{
+	if (!b)
+		return;
+	assert(b->used == 0);
+	(void)pthread_cond_destroy(&b->given);
+	(void)pthread_mutex_destroy(&b->mutex);
+	free(b);
+}
+
+void budget_stop(struct budget *b)
+{
+	(void)pthread_mutex_lock(&b->mutex);
+	b->stopped = true;
+	(void)pthread_cond_broadcast(&b->given);
+	(void)pthread_mutex_unlock(&b->mutex);
+}
+
+/* One taker larger than all of the budget is let through once nothing else is out. */
+static bool has_room(const struct budget *b, uint64_t bytes)
+{
+	return b->used == 0 || (bytes <= b->bytes_max && b->used <= b->bytes_max - bytes);
+}
+
+int budget_take(struct budget *b, uint64_t bytes)
+{
+	(void)pthread_mutex_lock(&b->mutex);
+	while (!b->stopped && !has_room(b, bytes))
+		(void)pthread_cond_wait(&b->given, &b->mutex);
+	int r = b->stopped ? -ESHUTDOWN : 0;
+	if (r == 0)
+		b->used += bytes;
+	(void)pthread_mutex_unlock(&b->mutex);
+	return r;
+}
+
+int budget_try(struct budget *b, uint64_t bytes)
+{
+	(void)pthread_mutex_lock(&b->mutex);
+	int r = b->stopped ? -ESHUTDOWN : has_room(b, bytes) ? 0 : -EAGAIN;
+	if (r == 0)
+		b->used += bytes;
+	(void)pthread_mutex_unlock(&b->mutex);
+	return r;
+}
+
+void budget_force(struct budget *b, uint64_t bytes)
+{
+	(void)pthread_mutex_lock(&b->mutex);
+	b->used += bytes;
+	(void)pthread_mutex_unlock(&b->mutex);
+}
+
+void budget_give(struct budget *b, uint64_t bytes)
+{
+	(void)pthread_mutex_lock(&b->mutex);
+	assert(b->used >= bytes);
+	b->used -= bytes;
+	(void)pthread_cond_broadcast(&b->given);
+	(void)pthread_mutex_unlock(&b->mutex);
+}
+
+uint64_t budget_used(const struct budget *b)
+{
+	struct budget *locked = (struct budget *)b;
+	(void)pthread_mutex_lock(&locked->mutex);
+	uint64_t used = b->used;
+	(void)pthread_mutex_unlock(&locked->mutex);
+	return used;
+}
+
+int chunk_create(struct chunk **ret_chunk, struct budget *budget, size_t room)
+{
+	int r = budget_take(budget, room);
+	if (r < 0)
+		return r;
+	struct chunk *c = mem_zero(1, sizeof *c);
+	c->budget = budget;
+	c->references = 1;
+	c->room = room;
+	c->bytes = mem_alloc(room);
+	*ret_chunk = c;
+	return 0;
+}
+
+int chunk_grow(struct chunk *c, size_t room)
+{
+	assert(c->references == 1 && room >= c->room);
+	/*
+	 * The chunk gives its own share back before it waits for the larger one: two inputs that both grow would else wait
+	 * for each other's.
+	 */
+	budget_give(c->budget, c->room);
+	int r = budget_take(c->budget, room);
+	if (r < 0) {
+		budget_force(c->budget, c->room);
+		return r;
+	}
+	c->bytes = mem_resize(c->bytes, room);
+	c->room = room;
+	return 0;
+}
+
+struct chunk *chunk_hold(struct chunk *c)
+{
+	atomic_fetch_add_explicit(&c->references, 1, memory_order_relaxed);
+	return c;
+}
+
+void chunk_release(struct chunk *c)
+{
+	if (!c || atomic_fetch_sub_explicit(&c->references, 1, memory_order_acq_rel) != 1)
+		return;
+	struct budget *budget = c->budget;
+	uint64_t room = c->room;
+	free(c->bytes);
+	free(c);
+	budget_give(budget, room);
+}

@@ -1,0 +1,481 @@
+/*
+ * Threads: everything under `mutex` is shared; what stands below "the worker's" belongs to the worker until lane_join.
+ * The sink is the worker's too, but for sync() (output.h).
+ */
+#include "router/lane/lane.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "config/config.h"
+#include "router/base/buf.h"
+#include "router/base/cleanup.h"
+#include "router/base/clock.h"
+#include "router/base/log.h"
+#include "router/lane/batch.h"
+#include "router/lane/dead_letters.h"
+#include "router/lane/lane_batch.h"
+#include "router/lane/ledger.h"
+#include "router/output/output.h"
+
+enum {
+	NAME_ROOM = 128,
+	TROUBLE_ROOM = 512,
+	WAIT_MS = 1000,          /* the longest sleep of a worker with nothing to do */
+	DEAD_LETTER_RETRY_MS = 1000,
+	FULL_WARN_MS = 5000,     /* an input that waits so long for a lane is worth a line in the log */
+};
+
+/* A refused record that the dead letters have no room for yet. */
+struct undead {
+	struct undead *next;
+	struct batch *batch;
+	uint32_t index;
+	char *code, *reason;
+};
+
+struct lane {
+	struct lane_options options;
+	const struct output_ops *ops;
+	struct sink *sink;
+	char name[NAME_ROOM];
+	char fields[NAME_ROOM + 32]; /* for the log */
+	int wake_fd;
+	pthread_t worker;
+	struct lane_counters counters;
+	_Atomic int64_t progress_ms;
+
+	pthread_mutex_t mutex;
+	pthread_cond_t room;         /* the queue has become shorter, or the lane stops */
+	struct batch *head, *tail;   /* the queue */
+	uint64_t queue_pins;
+	bool asleep;                 /* the worker waits for the queue: a push must wake it */
+	bool finishing, stopping;
+	char trouble[TROUBLE_ROOM];
+
+	/* the worker's */
+	struct batch *current;       /* being given to the sink */
+	uint32_t current_next;       /* first record of it that the sink has not taken */
+	struct batch *taken;         /* batches that the sink has records of, `current` included */
+	struct undead *undead;
+	int64_t undead_next_ms;
+};
+
+const char *lane_name(const struct lane *l)
+{
+	return l->name;
+}
+
+const struct config_output *lane_output(const struct lane *l)
+{
+	return l->options.output;
+}
+
+enum audit_class lane_class(const struct lane *l)
+{
+	return l->options.class_;
+}
+
+unsigned lane_number(const struct lane *l)
+{
+	return l->options.number;
+}
+
+const struct lane_counters *lane_counters(const struct lane *l)
+{
+	return &l->counters;
+}
+
+int64_t lane_progress_ms(const struct lane *l)
+{
+	return l->progress_ms;
+}
+
+void lane_describe(const struct lane *l, char *text, size_t room)
+{
+	l->ops->describe(l->options.config, l->options.output, l->options.class_, text, room);
+}
+
+bool lane_idle(const struct lane *l)
+{
+	const struct lane_counters *c = &l->counters;
+	/* Received is read last: it is the one that must not be missed. */
+	uint64_t out = c->delivered_events + c->dead_events + c->dropped_events;
+	return c->received_events == out;
+}
+
+static void wake(struct lane *l)
+{
+	uint64_t one = 1;
+	(void)!write(l->wake_fd, &one, sizeof one);
+}
+
+/* ---- trouble ---- */
+
+void lane_report(struct lane *l, const char *trouble)
+{
+	char before[TROUBLE_ROOM];
+	if (!l)
+		return;
+	(void)pthread_mutex_lock(&l->mutex);
+	memcpy(before, l->trouble, sizeof before);
+	(void)snprintf(l->trouble, sizeof l->trouble, "%s", trouble ? trouble : "");
+	bool changed = strcmp(before, l->trouble) != 0;
+	(void)pthread_mutex_unlock(&l->mutex);
+	if (!changed)
+		return;
+	if (trouble)
+		log_line(LOG_WARN, l->fields, "%s", trouble);
+	else
+		log_line(LOG_INFO, l->fields, "runs well again");
+}
+
+void lane_trouble(struct lane *l, char *text, size_t room)
+{
+	(void)pthread_mutex_lock(&l->mutex);
+	(void)snprintf(text, room, "%s", l->trouble);
+	(void)pthread_mutex_unlock(&l->mutex);
+}
+
+void lane_count_retry(struct lane *l)
+{
+	if (l)
+		l->counters.retries++;
+}
+
+/* ---- outcomes: the worker's thread ---- */
+
+static void list_remove(struct lane *l, struct batch *b)
+{
+	if (b->prev)
+		b->prev->next = b->next;
+	else
+		l->taken = b->next;
+	if (b->next)
+		b->next->prev = b->prev;
+}
+
+static void list_add(struct lane *l, struct batch *b)
+{
+	b->prev = NULL;
+	b->next = l->taken;
+	if (l->taken)
+		l->taken->prev = b;
+	l->taken = b;
+}
+
+/* So many of its records have an outcome that is settled; the last one ends the batch. */
+static void outcome(struct batch *b, uint32_t count)
+{
+	struct lane *l = b->lane;
+	assert(count <= b->open);
+	b->open -= count;
+	if (l)
+		l->progress_ms = clock_steady_ms();
+	if (b->open)
+		return;
+	if (l) {
+		list_remove(l, b);
+		if (b->span)
+			ledger_close(b->span, l->options.number);
+	}
+	batch_free(b);
+}
+
+void lane_batch_delivered(struct batch *b, uint32_t count, uint64_t bytes)
+{
+	struct lane *l = b->lane;
+	if (l) {
+		l->counters.delivered_bytes += bytes;
+		l->counters.delivered_events += count;
+	}
+	outcome(b, count);
+}
+
+static int bury(struct batch *b, uint32_t index, const char *code, const char *reason)
+{
+	struct lane *l = b->lane;
+	const struct record *r = &b->records[index];
+	struct dead_letter letter = {
+		.reason = reason,
+		.code = code,
+		.input = b->input,
+		.output = l->options.output->name,
+		.has_class = true,
+		.class_ = (enum audit_class)r->class_,
+		.is_json = true,
+		.bytes = r->bytes,
+	};
+	int e = dead_letters_add(l->options.dead_letters, &letter);
+	if (e < 0)
+		return e;
+	l->counters.dead_bytes += r->bytes.len;
+	l->counters.dead_events++;
+	log_limited(LOG_WARN, l->fields, "dead letter (%s): %s", code, reason);
+	return 0;
+}
+
+void lane_batch_refused(struct batch *b, uint32_t index, const char *code, const char *reason)
+{
+	struct lane *l = b->lane;
+	if (!l || bury(b, index, code, reason) == 0) {
+		outcome(b, 1);
+		return;
+	}
+	struct undead *u = mem_zero(1, sizeof *u);
+	*u = (struct undead){ l->undead, b, index, mem_text(view_of(code)), mem_text(view_of(reason)) };
+	l->undead = u;
+	l->undead_next_ms = clock_steady_ms() + DEAD_LETTER_RETRY_MS;
+	lane_report(l, "the dead letters are full or cannot be written: the lane waits");
+}
+
+/* Tries again what the dead letters had no room for. Until they have it, the lane takes nothing new. */
+static void retry_undead(struct lane *l)
+{
+	if (!l->undead || clock_steady_ms() < l->undead_next_ms)
+		return;
+	while (l->undead) {
+		struct undead *u = l->undead;
+		if (bury(u->batch, u->index, u->code, u->reason) < 0) {
+			l->undead_next_ms = clock_steady_ms() + DEAD_LETTER_RETRY_MS;
+			return;
+		}
+		l->undead = u->next;
+		outcome(u->batch, 1);
+		free(u->code);
+		free(u->reason);
+		free(u);
+	}
+	lane_report(l, NULL);
+}
+
+/* ---- the worker ---- */
+
+static struct batch *queue_pop(struct lane *l)
+{
+	struct batch *b = l->head;
+	if (!b)
+		return NULL;
+	l->head = b->next;
+	if (!l->head)
+		l->tail = NULL;
+	l->queue_pins -= batch_pins(b);
+	(void)pthread_cond_broadcast(&l->room);
+	return b;
+}
+
+/* Takes the next batch off the queue if there is none in hand. False: the lane stops. */
+static bool next_batch(struct lane *l, bool *ret_finishing)
+{
+	(void)pthread_mutex_lock(&l->mutex);
+	bool stopping = l->stopping;
+	if (!stopping && !l->current && !l->undead) {
+		l->current = queue_pop(l);
+		l->current_next = 0;
+		l->asleep = !l->current;
+		if (l->current)
+			list_add(l, l->current);
+	}
+	*ret_finishing = l->finishing && !l->current && !l->head;
+	(void)pthread_mutex_unlock(&l->mutex);
+	return !stopping;
+}
+
+/* Gives the sink what it takes of the batch in hand. True: all of it. */
+static bool give(struct lane *l)
+{
+	struct batch *b = l->current;
+	uint32_t n = b->n, first = l->current_next;
+	/* put() may report all records at once and so free the batch. */
+	uint32_t taken = l->ops->put(l->sink, b, first);
+	assert(taken <= n - first);
+	l->current_next = first + taken;
+	if (l->current_next < n)
+		return false;
+	l->current = NULL;
+	return true;
+}
+
+static void *work(void *context)
+{
+	struct lane *l = context;
+	bool finishing;
+	while (next_batch(l, &finishing)) {
+		int timeout_ms = WAIT_MS;
+		if (l->current && give(l))
+			timeout_ms = 0;
+		else if (finishing && l->ops->flush)
+			l->ops->flush(l->sink);
+		l->ops->wait(l->sink, timeout_ms);
+		uint64_t count;
+		(void)!read(l->wake_fd, &count, sizeof count);
+		retry_undead(l);
+	}
+	return NULL;
+}
+
+/* ---- main's and the inputs' ---- */
+
+int lane_start(struct lane **ret_lane, const struct lane_options *options, struct err *err)
+{
+	struct lane *l = mem_zero(1, sizeof *l);
+	l->options = *options;
+	l->ops = options->output->ops;
+	(void)snprintf(l->name, sizeof l->name, "%s/%s", options->output->name, audit_class_name(options->class_));
+	(void)snprintf(l->fields, sizeof l->fields, "output=%s class=%s", options->output->name,
+		audit_class_name(options->class_));
+	(void)pthread_mutex_init(&l->mutex, NULL);
+	(void)pthread_cond_init(&l->room, NULL);
+	l->progress_ms = clock_steady_ms();
+	l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	int r = l->wake_fd < 0 ? -errno : 0;
+	if (r < 0)
+		err_set(err, "eventfd: %s", strerror(-r));
+	if (r == 0) {
+		struct sink_options sink = {
+			.config = options->config,
+			.output = options->output,
+			.class_ = options->class_,
+			.lane = l,
+			.wake_fd = l->wake_fd,
+			.open_bytes_max = options->share_bytes,
+		};
+		r = l->ops->open(&l->sink, &sink, err);
+	}
+	if (r == 0) {
+		r = -pthread_create(&l->worker, NULL, work, l);
+		if (r < 0) {
+			err_set(err, "cannot start a thread: %s", strerror(-r));
+			l->ops->close(l->sink);
+		}
+	}
+	if (r < 0) {
+		if (l->wake_fd >= 0)
+			(void)close(l->wake_fd);
+		free(l);
+		return r;
+	}
+	*ret_lane = l;
+	return 0;
+}
+
+/* The queue has room, or is empty: one batch always passes. */
+static bool queue_has_room(const struct lane *l, uint64_t pins)
+{
+	return !l->head || l->queue_pins + pins <= l->options.share_bytes;
+}
+
+static void drop(struct lane *l, struct batch *b)
+{
+	l->counters.dropped_bytes += b->bytes;
+	l->counters.dropped_events += b->n;
+	log_limited(LOG_WARN, l->fields, "the queue is full: events are dropped, as best_effort has it");
+	if (b->span)
+		ledger_close(b->span, l->options.number);
+	batch_free(b);
+}
+
+/* Waits for room, under the mutex, and says so in the log when that takes long. */
+static void wait_for_room(struct lane *l, uint64_t pins)
+{
+	struct timespec until;
+	while (!l->stopping && !queue_has_room(l, pins)) {
+		(void)clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec += FULL_WARN_MS / 1000;
+		if (pthread_cond_timedwait(&l->room, &l->mutex, &until) == ETIMEDOUT)
+			log_limited(LOG_WARN, l->fields, "the lane is full: its inputs wait for it");
+	}
+}
+
+int lane_push(struct lane *l, struct batch *b)
+{
+	uint64_t pins = batch_pins(b);
+	assert(b->n && b->open == b->n);
+	b->lane = l;
+	b->pushed_ms = clock_steady_ms();
+	l->counters.received_bytes += b->bytes;
+	l->counters.received_events += b->n;
+	(void)pthread_mutex_lock(&l->mutex);
+	if (l->options.output->common.guarantee == BEST_EFFORT && !queue_has_room(l, pins)) {
+		(void)pthread_mutex_unlock(&l->mutex);
+		drop(l, b);
+		return 0;
+	}
+	wait_for_room(l, pins);
+	if (l->stopping) {
+		(void)pthread_mutex_unlock(&l->mutex);
+		batch_free(b);
+		return -ESHUTDOWN;
+	}
+	b->next = NULL;
+	if (l->tail)
+		l->tail->next = b;
+	else
+		l->head = b;
+	l->tail = b;
+	l->queue_pins += pins;
+	bool asleep = l->asleep;
+	l->asleep = false;
+	(void)pthread_mutex_unlock(&l->mutex);
+	if (asleep)
+		wake(l);
+	return 0;
+}
+
+void lane_finish(struct lane *l)
+{
+	(void)pthread_mutex_lock(&l->mutex);
+	l->finishing = true;
+	(void)pthread_mutex_unlock(&l->mutex);
+	wake(l);
+}
+
+void lane_stop(struct lane *l)
+{
+	(void)pthread_mutex_lock(&l->mutex);
+	l->stopping = true;
+	(void)pthread_cond_broadcast(&l->room);
+	(void)pthread_mutex_unlock(&l->mutex);
+	wake(l);
+}
+
+static void free_list(struct batch *b)
+{
+	while (b) {
+		struct batch *next = b->next;
+		batch_free(b);
+		b = next;
+	}
+}
+
+void lane_join(struct lane *l)
+{
+	if (!l)
+		return;
+	(void)pthread_join(l->worker, NULL);
+	l->ops->close(l->sink);
+	free_list(l->taken);
+	free_list(l->head);
+	while (l->undead) {
+		struct undead *u = l->undead;
+		l->undead = u->next;
+		free(u->code);
+		free(u->reason);
+		free(u);
+	}
+	(void)close(l->wake_fd);
+	(void)pthread_cond_destroy(&l->room);
+	(void)pthread_mutex_destroy(&l->mutex);
+	free(l);
+}
+
+int lane_sync(struct lane *l)
+{
+	return l->ops->sync ? l->ops->sync(l->sink) : 0;
+}

@@ -1,0 +1,185 @@
+/*
+ * Spans of an input stand in a list in the order of the source. Closed spans leave it from its head only, so the head's
+ * start is the input's settled position; a lane's is the start of the first span that is open for it.
+ */
+#include "router/lane/ledger.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "router/base/buf.h"
+
+struct span {
+	struct ledger *ledger;
+	struct span *next;
+	uint64_t start, end;
+	bool committed;
+	unsigned lanes_open;
+	uint64_t *first_seq;                   /* n_lanes */
+	uint64_t open[LEDGER_LANES_MAX / 64];  /* one bit a lane */
+};
+
+struct ledger {
+	pthread_mutex_t mutex;
+	unsigned n_lanes;
+	struct span *head, *tail;
+	uint64_t position;       /* start of the head, or of what comes next */
+	uint64_t *next_seq;      /* n_lanes: as of the newest span's end; filled by the next ledger_open */
+	void (*news)(void *context);
+	void *context;
+};
+
+int ledger_create(struct ledger **ret_ledger, unsigned n_lanes, void (*news)(void *context), void *context)
+{
+	assert(n_lanes <= LEDGER_LANES_MAX);
+	struct ledger *l = mem_zero(1, sizeof *l);
+	(void)pthread_mutex_init(&l->mutex, NULL);
+	l->n_lanes = n_lanes;
+	l->next_seq = mem_zero(n_lanes, sizeof *l->next_seq);
+	l->news = news;
+	l->context = context;
+	*ret_ledger = l;
+	return 0;
+}
+
+static void span_free(struct span *s)
+{
+	free(s->first_seq);
+	free(s);
+}
+
+void ledger_destroy(struct ledger *l)
+{
+	if (!l)
+		return;
+	while (l->head) {
+		struct span *next = l->head->next;
+		span_free(l->head);
+		l->head = next;
+	}
+	(void)pthread_mutex_destroy(&l->mutex);
+	free(l->next_seq);
+	free(l);
+}
+
+struct span *ledger_open(struct ledger *l, uint64_t end, const uint64_t *first_seq)
+{
+	struct span *s = mem_zero(1, sizeof *s);
+	s->ledger = l;
+	s->first_seq = mem_alloc(l->n_lanes * sizeof *s->first_seq);
+	if (l->n_lanes)
+		memcpy(s->first_seq, first_seq, l->n_lanes * sizeof *s->first_seq);
+	(void)pthread_mutex_lock(&l->mutex);
+	s->start = l->tail ? l->tail->end : l->position;
+	s->end = end;
+	assert(end >= s->start);
+	if (l->tail)
+		l->tail->next = s;
+	else
+		l->head = s;
+	l->tail = s;
+	(void)pthread_mutex_unlock(&l->mutex);
+	return s;
+}
+
+/* Takes closed spans off the head. Returns the list of them, to be freed without the lock. */
+static struct span *settle(struct ledger *l)
+{
+	struct span *done = NULL;
+	while (l->head && l->head->committed && l->head->lanes_open == 0) {
+		struct span *s = l->head;
+		l->head = s->next;
+		if (!l->head)
+			l->tail = NULL;
+		l->position = s->end;
+		s->next = done;
+		done = s;
+	}
+	return done;
+}
+
+/* Unlocks, frees what settled, and tells. */
+static void finish(struct ledger *l, struct span *done)
+{
+	bool news = done != NULL;
+	(void)pthread_mutex_unlock(&l->mutex);
+	while (done) {
+		struct span *next = done->next;
+		span_free(done);
+		done = next;
+	}
+	if (news && l->news)
+		l->news(l->context);
+}
+
+void ledger_join(struct span *s, unsigned lane)
+{
+	struct ledger *l = s->ledger;
+	uint64_t bit = 1ull << (lane % 64);
+	assert(lane < l->n_lanes);
+	(void)pthread_mutex_lock(&l->mutex);
+	assert(!s->committed && !(s->open[lane / 64] & bit));
+	s->open[lane / 64] |= bit;
+	s->lanes_open++;
+	(void)pthread_mutex_unlock(&l->mutex);
+}
+
+void ledger_commit(struct span *s, const uint64_t *next_seq)
+{
+	struct ledger *l = s->ledger;
+	(void)pthread_mutex_lock(&l->mutex);
+	assert(!s->committed);
+	s->committed = true;
+	if (l->n_lanes)
+		memcpy(l->next_seq, next_seq, l->n_lanes * sizeof *l->next_seq);
+	finish(l, settle(l));
+}
+
+void ledger_close(struct span *s, unsigned lane)
+{
+	struct ledger *l = s->ledger;
+	uint64_t bit = 1ull << (lane % 64);
+	(void)pthread_mutex_lock(&l->mutex);
+	assert(s->open[lane / 64] & bit);
+	s->open[lane / 64] &= ~bit;
+	s->lanes_open--;
+	finish(l, settle(l));
+}
+
+static struct ledger_lane lane_position(const struct ledger *l, unsigned lane)
+{
+	for (const struct span *s = l->head; s; s = s->next)
+		if (!s->committed || s->open[lane / 64] & 1ull << (lane % 64))
+			return (struct ledger_lane){ s->start, s->first_seq[lane] };
+	return (struct ledger_lane){ l->tail ? l->tail->end : l->position, l->next_seq[lane] };
+}
+
+uint64_t ledger_positions(struct ledger *l, struct ledger_lane *ret_lanes)
+{
+	(void)pthread_mutex_lock(&l->mutex);
+	uint64_t position = l->position;
+	for (unsigned i = 0; ret_lanes && i < l->n_lanes; i++)
+		ret_lanes[i] = lane_position(l, i);
+	(void)pthread_mutex_unlock(&l->mutex);
+	return position;
+}
+
+void ledger_start(struct ledger *l, uint64_t position, const uint64_t *next_seq)
+{
+	(void)pthread_mutex_lock(&l->mutex);
+	assert(!l->head);
+	l->position = position;
+	if (l->n_lanes)
+		memcpy(l->next_seq, next_seq, l->n_lanes * sizeof *l->next_seq);
+	(void)pthread_mutex_unlock(&l->mutex);
+}
+
+bool ledger_idle(struct ledger *l)
+{
+	(void)pthread_mutex_lock(&l->mutex);
+	bool idle = !l->head;
+	(void)pthread_mutex_unlock(&l->mutex);
+	return idle;
+}
