@@ -32,7 +32,7 @@ struct node;
 struct pair {
 	const struct node *key; /* any kind; a settings file only uses scalars */
 	const struct node *value;
-	bool merged;            /* came by a merge key (<<) */
+	bool merged;            /* came by a merge key (<<), at whose place in the map it stands */
 };
 
 struct node {
@@ -61,6 +61,8 @@ void tree_close(struct tree *); /* NULL is fine */
 
 const struct node *tree_root(const struct tree *); /* NULL: empty document */
 const char *tree_name(const struct tree *);        /* valid until tree_close */
+/* Something follows the first document, and was not read: its line in *ret_line. */
+bool tree_has_more(const struct tree *, unsigned *ret_line);
 
 /* The value of the last pair with that key (own pairs before merged ones), or NULL. `map` may be NULL or no map. */
 const struct node *tree_get(const struct node *map, const char *key);
