@@ -48,7 +48,7 @@ MAY_USE = {
 }
 
 FUNCTION_LINES_MAX = 70
-FILE_LINES_MAX = 500
+FILE_LINES_MAX = 600  # aim at 500
 TOP_FOLDERS = ['router', 'tests', 'docker']
 ROW_FILES = {  # files that need a row: the meson.build that lists them
     'tests/unit/test_*.c': 'tests/unit/meson.build',
