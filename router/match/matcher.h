@@ -20,6 +20,7 @@
 
 enum {
 	MATCHER_TERMS_MAX = 16384,
+	MATCHER_BYTES_MAX = 32 << 20,
 	ATTRIBUTES_PATH_MAX = 4096, /* a decoded path longer than this is compared by its first bytes only */
 };
 
@@ -36,6 +37,7 @@ struct attributes {
 	enum event_stage stage;
 	int32_t code;         /* 0: none */
 	struct view audit_id; /* for sample */
+	struct view cluster;  /* whence it came: absent after attributes_of, for the caller to set */
 	char path_room[ATTRIBUTES_PATH_MAX];
 };
 
@@ -48,7 +50,10 @@ void attributes_of(const struct event *, struct attributes *ret);
 
 struct matcher;
 
-/* Builds from n selectors, in order; they may be finished afterwards. -E2BIG: more than MATCHER_TERMS_MAX terms. */
+/*
+ * Builds from n selectors, in order; they may be finished afterwards. -E2BIG: more than
+ * MATCHER_TERMS_MAX terms, or more than about MATCHER_BYTES_MAX of values in one dimension.
+ */
 int matcher_create(struct matcher **ret_matcher, const struct selector *const *selectors, size_t n);
 void matcher_destroy(struct matcher *); /* NULL is fine */
 

@@ -17,10 +17,15 @@
 #include "router/base/tree.h"
 #include "router/base/view.h"
 
+/* A list that owns its texts; each is terminated by a zero byte past its end. All zero is a valid empty list. */
 struct strings {
 	struct view *list;
 	size_t n;
 };
+
+void strings_add(struct strings *, struct view); /* a copy */
+bool strings_have(const struct strings *, struct view);
+void strings_finish(struct strings *);
 
 struct group_resources {
 	struct view group; /* "" is the core group, "*" every group */
@@ -37,7 +42,7 @@ struct selector {
 	size_t n_resources;
 
 	/* AuditFilter only */
-	struct strings user_patterns, namespace_patterns; /* with * anywhere */
+	struct strings user_patterns, namespace_patterns; /* with * anywhere; an entry of users or of these suffices */
 	struct strings clusters;
 	struct code_range *codes;
 	size_t n_codes;
@@ -45,12 +50,16 @@ struct selector {
 	uint32_t sample; /* one in so many, by hash of the auditID; 0 and 1: all */
 };
 
+/* Nothing is restricted: every event matches. */
+bool selector_is_empty(const struct selector *);
+
 /* The keys that selector_read knows, NULL-terminated, for "unknown key" messages. */
 extern const char *const selector_keys[];
 
 /*
  * Reads users, userGroups, verbs, namespaces, resources, nonResourceURLs from `map`, strictly: wrong types, unknown
- * keys inside `resources`, nonResourceURLs beside resources or namespaces, resourceNames without resources are errors
+ * keys inside `resources`, nonResourceURLs beside resources or namespaces, resourceNames without resources, URLs that
+ * do not begin with `/` or have a `*` before their end, a key given twice are errors
  * added to `problems` with their place. Keys of `map` that are not the selector's are ignored. Returns whether nothing
  * was wrong; *ret is always safe to finish. (Policies have their own reader with upstream's leniency.)
  */
