@@ -32,13 +32,13 @@ static inline void cleanup_fclose(FILE **stream)
 
 /* The value, and leaves NULL (or -1) behind. */
 #define TAKE_PTR(pointer)                         \
-	({                                        \
+	__extension__({                           \
 		__typeof__(pointer) taken_ = (pointer); \
 		(pointer) = NULL;                 \
 		taken_;                           \
 	})
 #define TAKE_FD(fd)             \
-	({                      \
+	__extension__({                           \
 		int taken_ = (fd); \
 		(fd) = -1;      \
 		taken_;         \

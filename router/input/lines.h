@@ -5,7 +5,11 @@
  *
  * A chunk begins at the start of a line and ends after a newline, or at the end of the source. A part of a line at the
  * end of a read is carried over to the next chunk. A line longer than a chunk makes the chunk grow; one longer than
- * `line_max` is passed over, and costs only itself.
+ * `line_max` (without its newline) is passed over, and costs only itself. Of a damaged stream the part of a line before
+ * the damage is handed over as the last line; of one that cannot be read on, it is not.
+ *
+ * Memory: chunks count against the budget; while a pipe or terminal is waited for, nothing of the budget is held.
+ * Threads: one owner.
  */
 #include <stdint.h>
 
@@ -22,7 +26,7 @@ enum lines_result {
 	LINES_TOO_LONG, /* *ret_chunk holds the first LINES_HEAD_MAX bytes of a line of lines_long_total() bytes */
 	LINES_END,      /* no more; the last line may have had no newline */
 	LINES_FAILED,   /* *err is set; what was good came before */
-	LINES_STOPPED,  /* the budget was stopped */
+	LINES_STOPPED,  /* the budget was stopped, or the reader woken (reader_wake_fd) */
 };
 enum { LINES_HEAD_MAX = 64 * 1024, LINES_CHUNK_BYTES = 256 * 1024 };
 
