@@ -4,6 +4,7 @@
 #include "router/output/output.h"
 
 #define OUTPUTS \
+	X(http) \
 	X(null)
 
 #define X(name) extern const struct output_ops output_##name;

@@ -1,0 +1,278 @@
+#include "router/output/http_request.h"
+
+#include <assert.h>
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+enum {
+	UPLOAD_BUFFER_BYTES = 512 << 10, /* a write of 64 KiB at a time, libcurl's default, costs a third of the rate */
+	KEEPALIVE_S = 60,
+};
+
+/* ---- target ---- */
+
+static bool says_header(const struct http_settings *s, const char *name)
+{
+	for (size_t i = 0; i < s->headers.n; i++) {
+		if (strcasecmp(s->headers.list[i].key, name) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool has_control(const char *text)
+{
+	for (const char *at = text; *at; at++) {
+		if (iscntrl((unsigned char)*at))
+			return true;
+	}
+	return false;
+}
+
+/* An empty "Expect:" keeps libcurl from waiting a second for a "100 Continue" that few collectors send. */
+static char **make_headers(const struct http_settings *s, const struct format_ops *format, enum audit_class class_,
+	const char *cluster)
+{
+	enum { OWN = 4 };
+	char **headers = mem_zero(s->headers.n + OWN + 1, sizeof *headers);
+	size_t n = 0;
+	headers[n++] = mem_text(VIEW("Expect:"));
+	if (!says_header(s, "Content-Type"))
+		headers[n++] = mem_textf("Content-Type: %s", format->content_type);
+	if (!says_header(s, "User-Agent"))
+		headers[n++] = mem_text(VIEW("User-Agent: audit-router/" AUDIT_ROUTER_VERSION));
+	if (s->compression != HTTP_PLAIN)
+		headers[n++] = mem_textf("Content-Encoding: %s", http_pack_name((enum http_compression)s->compression));
+	for (size_t i = 0; i < s->headers.n; i++) {
+		char *value = http_settings_expand(s->headers.list[i].value, class_, cluster);
+		/* A colon with nothing behind it would take the header out; libcurl's way to say "empty" is this. */
+		headers[n++] = *value ? mem_textf("%s: %s", s->headers.list[i].key, value) :
+					mem_textf("%s;", s->headers.list[i].key);
+		free(value);
+	}
+	return headers;
+}
+
+int http_target_init(struct http_target *t, const struct http_settings *settings, const struct format_ops *format,
+	enum audit_class class_, const char *cluster, struct err *err)
+{
+	*t = (struct http_target){ .settings = settings, .format = format };
+	t->url = http_settings_url(settings, class_, cluster);
+	t->shown = http_settings_shown(t->url);
+	t->headers = make_headers(settings, format, class_, cluster);
+	http_auth_init(&t->auth, &settings->auth);
+	for (char **header = t->headers; *header; header++) {
+		if (has_control(*header))
+			return err_set(err, "the cluster's name cannot stand in a header: it holds control characters");
+	}
+	return 0;
+}
+
+void http_target_finish(struct http_target *t)
+{
+	for (char **header = t->headers; header && *header; header++)
+		http_auth_wipe(*header); /* a user may have written a token here */
+	free(t->headers);
+	free(t->url);
+	free(t->shown);
+	http_auth_finish(&t->auth);
+	*t = (struct http_target){ 0 };
+}
+
+/* ---- callbacks: inside curl_multi_perform ---- */
+
+/* Headers of interim answers (100) and of the final one. Any return but the length ends the transfer. */
+static size_t on_header(char *bytes, size_t size, size_t n, void *context)
+{
+	struct http_request *r = context;
+	size_t len = size * n;
+	long status = 0;
+	r->header_bytes += len;
+	if (r->header_bytes > HTTP_ANSWER_HEADERS_MAX)
+		return 0;
+	if (len > 2 || bytes[0] != '\r')
+		return len;
+	(void)curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
+	r->answer_began = status >= 200;
+	return len;
+}
+
+static size_t on_answer(char *bytes, size_t size, size_t n, void *context)
+{
+	struct http_request *r = context;
+	size_t len = size * n;
+	r->answer_bytes += len;
+	if (r->answer_bytes > r->answer_max) {
+		r->answer_long = true;
+		return 0;
+	}
+	if (r->target->format->answer)
+		buf_add(&r->answer, bytes, len);
+	return len;
+}
+
+/* ---- request ---- */
+
+static void set_tls(CURL *easy, const struct http_settings *s)
+{
+	const struct http_tls_settings *tls = &s->tls;
+	(void)curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+	if (tls->ca_file) {
+		(void)curl_easy_setopt(easy, CURLOPT_CAINFO, tls->ca_file);
+		(void)curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
+	}
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* A replaced file counts from the next connection on, not a day later. */
+	(void)curl_easy_setopt(easy, CURLOPT_CA_CACHE_TIMEOUT, 0L);
+#endif
+	(void)curl_easy_setopt(easy, CURLOPT_SSLCERT, tls->certificate_file);
+	(void)curl_easy_setopt(easy, CURLOPT_SSLKEY, tls->key_file);
+	(void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, tls->verify ? 1L : 0L);
+	(void)curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, tls->verify ? 2L : 0L);
+}
+
+int http_request_init(struct http_request *r, const struct http_target *target)
+{
+	const struct http_settings *s = target->settings;
+	*r = (struct http_request){ .target = target };
+	CURL *easy = r->easy = curl_easy_init();
+	if (!easy)
+		return -ENOMEM;
+	(void)curl_easy_setopt(easy, CURLOPT_URL, target->url);
+	(void)curl_easy_setopt(easy, CURLOPT_PRIVATE, r);
+	(void)curl_easy_setopt(easy, CURLOPT_POST, 1L);
+	(void)curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+	(void)curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 0L);
+	(void)curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, r->error);
+	(void)curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
+	(void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, r);
+	(void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_answer);
+	(void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, r);
+	(void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER_BYTES);
+	(void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)s->timeout_ms);
+	(void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)s->connect_timeout_ms);
+	(void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
+	(void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, (long)KEEPALIVE_S);
+	(void)curl_easy_setopt(easy, CURLOPT_TCP_KEEPINTVL, (long)KEEPALIVE_S);
+#if LIBCURL_VERSION_NUM >= 0x075700
+	/* close() must not wait for a name server. */
+	(void)curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L);
+#endif
+	(void)curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
+		(long)(s->version == HTTP_VERSION_2 ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_1_1));
+	set_tls(easy, s);
+	return 0;
+}
+
+static void free_headers(struct http_request *r)
+{
+	for (struct curl_slist *at = r->headers; at; at = at->next)
+		explicit_bzero(at->data, strlen(at->data));
+	curl_slist_free_all(r->headers);
+	r->headers = NULL;
+}
+
+void http_request_finish(struct http_request *r)
+{
+	if (r->easy)
+		curl_easy_cleanup(r->easy);
+	free_headers(r);
+	parcel_finish(&r->parcel);
+	buf_finish(&r->packed);
+	buf_finish(&r->answer);
+	*r = (struct http_request){ 0 };
+}
+
+static void add_header(struct http_request *r, const char *header)
+{
+	struct curl_slist *longer = curl_slist_append(r->headers, header);
+	if (longer)
+		r->headers = longer;
+}
+
+/* The credentials as they are now. */
+static void set_headers(struct http_request *r)
+{
+	const struct http_target *t = r->target;
+	if (r->headers && r->auth_version == t->auth.version)
+		return;
+	(void)curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, NULL);
+	free_headers(r);
+	for (char **header = t->headers; *header; header++)
+		add_header(r, *header);
+	char *token = http_auth_header(&t->auth);
+	if (token)
+		add_header(r, token);
+	http_auth_wipe(token);
+	if (t->settings->auth.type == HTTP_AUTH_BASIC) {
+		(void)curl_easy_setopt(r->easy, CURLOPT_HTTPAUTH, (long)CURLAUTH_BASIC);
+		(void)curl_easy_setopt(r->easy, CURLOPT_USERNAME, t->settings->auth.username);
+		(void)curl_easy_setopt(r->easy, CURLOPT_PASSWORD, t->auth.secret);
+	}
+	(void)curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, r->headers);
+	r->auth_version = t->auth.version;
+}
+
+void http_request_prepare(struct http_request *r, struct view body)
+{
+	set_headers(r);
+	(void)curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, body.ptr);
+	(void)curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+	(void)curl_easy_setopt(r->easy, CURLOPT_FRESH_CONNECT, r->fresh ? 1L : 0L);
+	(void)curl_easy_setopt(r->easy, CURLOPT_SSL_SESSIONID_CACHE, r->fresh ? 0L : 1L);
+	r->header_bytes = r->answer_bytes = 0;
+	r->answer_max = HTTP_ANSWER_MAX;
+	if (r->target->format->answer)
+		r->answer_max += (uint64_t)parcel_window(&r->parcel) * HTTP_ANSWER_EVENT_MAX;
+	r->answer_began = r->answer_long = false;
+	buf_clear(&r->answer);
+	r->error[0] = 0;
+}
+
+/* ---- result ---- */
+
+static enum http_verdict verdict(const struct http_request *r, CURLcode code, long status)
+{
+	bool reads_answer = r->target->format->answer;
+	if (code != CURLE_OK && !r->answer_began)
+		return http_verdict_of_error(code);
+	enum http_verdict by_status = http_verdict_of_status(status);
+	if (code == CURLE_OK || by_status != HTTP_DELIVERED || !reads_answer)
+		return by_status; /* whatever became of an answer's body that nobody reads */
+	return r->answer_long ? HTTP_TOO_LARGE : HTTP_RETRY;
+}
+
+struct http_result http_request_result(const struct http_request *r, CURLcode code)
+{
+	struct http_result result = { .code = code };
+	curl_off_t retry_after_s = 0, sent = 0;
+	if (r->answer_began || code == CURLE_OK)
+		(void)curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &result.status);
+	(void)curl_easy_getinfo(r->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
+	(void)curl_easy_getinfo(r->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+	result.verdict = verdict(r, code, result.status);
+	if (code != CURLE_OK && http_verdict_of_status(result.status) == HTTP_DELIVERED)
+		result.status = 0; /* what came after it is the trouble */
+	if (retry_after_s > 0)
+		result.retry_after_ms = retry_after_s < INT32_MAX ? retry_after_s * 1000 : (int64_t)INT32_MAX * 1000;
+	result.cut = (code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR) && sent > 0 && !r->answer_began;
+	return result;
+}
+
+void http_request_explain(const struct http_request *r, const struct http_result *result, char *text, size_t room)
+{
+	const char *hint = http_verdict_hint(result->verdict, result->status, result->status ? CURLE_OK : result->code);
+	if (result->status) {
+		(void)snprintf(text, room, "%ld from %s%s", result->status, r->target->shown, hint);
+		return;
+	}
+	const char *why = r->error[0] ? r->error : curl_easy_strerror(result->code);
+	(void)snprintf(text, room, "%s: %s%s", r->target->shown, why, hint);
+	for (char *at = text; *at; at++) {
+		if (iscntrl((unsigned char)*at))
+			*at = ' ';
+	}
+}
