@@ -56,7 +56,7 @@ def main():
     print(f'in {options.seconds // 60} min {options.seconds % 60} s')
     if not files:
         print('no test was run')
-    print(f'{passed} passed, {len(failed)} failed')
+    print(f'{passed} passed, {len(failed)} failed, {len(skipped)} skipped')
     return bool(failed) or not files or not passed
 
 
