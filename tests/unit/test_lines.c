@@ -145,7 +145,7 @@ static void lines_of_all_lengths(void **state)
 	static const size_t around[] = { 1, 300, LINES_HEAD_MAX, LINES_CHUNK_BYTES, 2 * LINES_CHUNK_BYTES };
 	unsigned seed = (unsigned)getpid();
 	(void)state;
-	print_message("seed %u\n", seed);
+	print_message("# seed %u\n", seed);
 	for (int round = 0; round < 12; round++) {
 		cleanup(buf_finish) struct buf text = { 0 };
 		uint64_t line_max = around[(size_t)rand_r(&seed) % 5] + (size_t)rand_r(&seed) % 3;
