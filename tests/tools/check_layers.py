@@ -156,7 +156,7 @@ def check_rows():
 
 
 def main():
-    texts = ('.c', '.h', '.py', '.md', '.yaml', '.build', '.sh')
+    texts = ('.c', '.h', '.inc', '.py', '.md', '.yaml', '.build', '.sh')
     files = [p for p in sorted(pathlib.Path('.').rglob('*'))
              if p.is_file() and p.suffix in texts and not p.parts[0].startswith(('.', 'build'))
              and not str(p).startswith(('tests/data/', 'tests/fuzz/corpus/'))]
@@ -164,7 +164,7 @@ def main():
         text = path.read_text(errors='replace')
         if path != pathlib.Path('tests/tools/check_layers.py'):
             check_text(path, text)
-        if path.suffix in ('.c', '.h'):
+        if path.suffix in ('.c', '.h', '.inc'):
             if not str(path).startswith('tests/'):
                 check_arrows(path, text.splitlines())
             check_lengths(path, text.splitlines())

@@ -1,0 +1,139 @@
+#include "router/event/scan.h"
+
+#include <string.h>
+
+#include "router/event/text.h"
+
+enum { TEXTS_ROOM_FIRST = 16 };
+
+const char *scan_trouble(struct decoder *d, const char *at)
+{
+	d->trouble = at;
+	d->result = at == d->end ? DECODE_TRUNCATED : DECODE_BAD;
+	return NULL;
+}
+
+const char *scan_deep(struct decoder *d, const char *at)
+{
+	d->trouble = at;
+	d->result = DECODE_DEEP;
+	return NULL;
+}
+
+const char *scan_space(const char *at, const char *end)
+{
+	while (at < end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
+		at++;
+	return at;
+}
+
+static bool is_hex(char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/* Is this \uDC00..\uDFFF? Whatever else it is, the scanner will see to it. */
+static bool is_low_surrogate(const char *at, const char *end)
+{
+	return end - at >= 6 && at[0] == '\\' && at[1] == 'u' && (at[2] | 0x20) == 'd' &&
+	       ((at[3] | 0x20) >= 'c' && (at[3] | 0x20) <= 'f') && is_hex(at[4]) && is_hex(at[5]);
+}
+
+size_t scan_escape(struct decoder *d, const char *at)
+{
+	const char *p = at + 1;
+	if (p == d->end || *p != 'u') {
+		if (p == d->end || !memchr("\"\\/bfnrt", *p, 8)) {
+			scan_trouble(d, p);
+			return 0;
+		}
+		return 2;
+	}
+	for (int i = 0; i < 4; i++) {
+		p++;
+		if (p == d->end || !is_hex(*p)) {
+			scan_trouble(d, p);
+			return 0;
+		}
+	}
+	if ((at[2] | 0x20) != 'd' || at[3] < '8')
+		return 6;
+	bool high = at[3] <= '9' || (at[3] | 0x20) <= 'b';
+	if (high && is_low_surrogate(at + 6, d->end))
+		return 12;
+	d->flags |= EVENT_LONE_SURROGATE;
+	return 6;
+}
+
+void scan_check_utf8(struct decoder *d, const char *at, const char *end)
+{
+	if (!(d->flags & EVENT_BAD_UTF8) && !text_is_utf8((struct view){ at, (size_t)(end - at) }))
+		d->flags |= EVENT_BAD_UTF8;
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* One digit or more, or NULL after scan_trouble. */
+static const char *digits(struct decoder *d, const char *p)
+{
+	if (p == d->end || !is_digit(*p))
+		return scan_trouble(d, p);
+	do
+		p++;
+	while (p < d->end && is_digit(*p));
+	return p;
+}
+
+const char *scan_number(struct decoder *d, const char *p)
+{
+	if (*p == '-')
+		p++;
+	if (p < d->end && *p == '0')
+		p++;
+	else if (!(p = digits(d, p)))
+		return NULL;
+	if (p < d->end && *p == '.' && !(p = digits(d, p + 1)))
+		return NULL;
+	if (p < d->end && (*p == 'e' || *p == 'E')) {
+		p++;
+		if (p < d->end && (*p == '+' || *p == '-'))
+			p++;
+		p = digits(d, p);
+	}
+	return p;
+}
+
+const char *scan_word(struct decoder *d, const char *p)
+{
+	const char *word = *p == 't' ? "true" : *p == 'f' ? "false" : "null";
+	for (; *word; word++, p++)
+		if (p == d->end || *p != *word)
+			return scan_trouble(d, p);
+	return p;
+}
+
+void scan_add_text(struct scan_texts *texts, struct view text)
+{
+	if (texts->n == texts->room) {
+		texts->room = texts->room ? texts->room * 2 : TEXTS_ROOM_FIRST;
+		texts->list = mem_resize(texts->list, texts->room * sizeof *texts->list);
+	}
+	texts->list[texts->n++] = text;
+}
+
+int32_t scan_int32(struct view number)
+{
+	size_t i = number.ptr[0] == '-';
+	int64_t value = 0;
+	for (size_t first = i; i < number.len; i++) {
+		if (!is_digit(number.ptr[i]) || i - first >= 10)
+			return 0;
+		value = value * 10 + (number.ptr[i] - '0');
+	}
+	if (number.ptr[0] == '-')
+		value = -value;
+	return value >= INT32_MIN && value <= INT32_MAX ? (int32_t)value : 0;
+}

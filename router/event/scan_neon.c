@@ -1,0 +1,44 @@
+/* 16 bytes at once; every 64-bit ARM has NEON. */
+#include "router/event/scan.h"
+
+#if defined(__ARM_NEON) && defined(__aarch64__)
+#include <arm_neon.h>
+
+enum { BLOCK = 16, BLOCK_BITS = 4 };
+typedef uint64_t block_mask;
+
+static inline size_t block_first(block_mask mask)
+{
+	return (size_t)__builtin_ctzll(mask) / 4;
+}
+
+/* NEON has no movemask: narrowing by a shift leaves four bits of each byte. */
+static inline block_mask mask_of(uint8x16_t bytes)
+{
+	return vget_lane_u64(vreinterpret_u64_u8(vshrn_n_u16(vreinterpretq_u16_u8(bytes), 4)), 0);
+}
+
+static inline block_mask block_specials(const char *at, block_mask *ret_above)
+{
+	uint8x16_t x = vld1q_u8((const uint8_t *)at);
+	uint8x16_t quotes = vceqq_u8(x, vdupq_n_u8('"'));
+	uint8x16_t backslashes = vceqq_u8(x, vdupq_n_u8('\\'));
+	uint8x16_t controls = vcltq_u8(x, vdupq_n_u8(' '));
+	*ret_above = mask_of(vcgeq_u8(x, vdupq_n_u8(0x80)));
+	return mask_of(vorrq_u8(vorrq_u8(quotes, backslashes), controls));
+}
+
+static inline block_mask block_stops(const char *at)
+{
+	uint8x16_t x = vld1q_u8((const uint8_t *)at);
+	uint8x16_t quotes = vceqq_u8(x, vdupq_n_u8('"'));
+	uint8x16_t backslashes = vceqq_u8(x, vdupq_n_u8('\\'));
+	/* Signed: below the space are the control bytes and all above 0x7f. */
+	uint8x16_t others = vcltq_s8(vreinterpretq_s8_u8(x), vdupq_n_s8(' '));
+	return mask_of(vorrq_u8(vorrq_u8(quotes, backslashes), others));
+}
+
+#include "router/event/scan_pass.inc"
+
+const struct scan_kind scan_neon = { "neon", pass };
+#endif

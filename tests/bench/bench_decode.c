@@ -1,0 +1,145 @@
+/*
+ * bench_decode FILE [ROUNDS] -- how fast events of a plain audit log are decoded in memory, one thread, beside what the
+ * machine does at best. A line of JSON a measurement: {"bench":"decode","what":...,"bytes":...,"events":...,"gb_per_s":...},
+ * best of ROUNDS (10).
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "router/base/buf.h"
+#include "router/base/io.h"
+#include "router/base/units.h"
+#include "router/event/decode.h"
+
+static const uint64_t LOG_BYTES_MAX = 4ull << 30;
+enum { ROUNDS_DEFAULT = 10, JANSSON_ROUNDS = 2 };
+
+struct log {
+	struct view bytes;
+	struct view *lines;
+	size_t n;
+	char *copy;
+};
+
+/* What was decoded goes here, so that no compiler takes the work away. */
+static volatile uint64_t sink;
+
+static double now(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static uint64_t run_memcpy(struct log *log, void *context)
+{
+	(void)context;
+	memcpy(log->copy, log->bytes.ptr, log->bytes.len);
+	return (uint8_t)log->copy[log->bytes.len / 2];
+}
+
+/* The least that a router must do: find the lines, move the bytes. */
+static uint64_t run_lines(struct log *log, void *context)
+{
+	const char *at = log->bytes.ptr, *end = at + log->bytes.len;
+	uint64_t lines = 0;
+	(void)context;
+	for (char *to = log->copy; at < end; lines++) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+		size_t len = (size_t)((newline ? newline + 1 : end) - at);
+		memcpy(to, at, len);
+		to += len;
+		at += len;
+	}
+	return lines;
+}
+
+static uint64_t run_decode(struct log *log, void *context)
+{
+	struct decoder *d = context;
+	struct event event;
+	uint64_t good = 0;
+	for (size_t i = 0, end; i < log->n; i++)
+		good += decode_line(d, log->lines[i], &event, &end) == DECODE_OK;
+	return good;
+}
+
+static uint64_t run_jansson(struct log *log, void *context)
+{
+	uint64_t good = 0;
+	(void)context;
+	for (size_t i = 0; i < log->n; i++) {
+		json_t *event = json_loadb(log->lines[i].ptr, log->lines[i].len, JSON_ALLOW_NUL, NULL);
+		good += event != NULL;
+		json_decref(event);
+	}
+	return good;
+}
+
+static void measure(struct log *log, const char *what, int rounds, uint64_t (*run)(struct log *, void *), void *context)
+{
+	double best = 0;
+	sink = run(log, context);
+	for (int i = 0; i < rounds; i++) {
+		double start = now();
+		sink = run(log, context);
+		double seconds = now() - start;
+		if (!i || seconds < best)
+			best = seconds;
+	}
+	printf("{\"bench\":\"decode\",\"what\":\"%s\",\"bytes\":%zu,\"events\":%zu,\"seconds\":%.6f,\"gb_per_s\":%.3f}\n", what,
+		log->bytes.len, log->n, best, (double)log->bytes.len / best / 1e9);
+	fflush(stdout);
+}
+
+static void split(struct log *log)
+{
+	const char *at = log->bytes.ptr, *end = at + log->bytes.len;
+	size_t room = 0;
+	while (at < end) {
+		const char *newline = memchr(at, '\n', (size_t)(end - at));
+		const char *line_end = newline ? newline : end;
+		if (log->n == room) {
+			room = room ? room * 2 : 1024;
+			log->lines = mem_resize(log->lines, room * sizeof *log->lines);
+		}
+		log->lines[log->n++] = (struct view){ at, (size_t)(line_end - at) };
+		at = newline ? newline + 1 : end;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct buf bytes = { 0 };
+	int64_t rounds = ROUNDS_DEFAULT;
+	if (argc < 2 || argc > 3 || (argc == 3 && !units_parse_number(view_of(argv[2]), &rounds))) {
+		fprintf(stderr, "usage: bench_decode FILE [ROUNDS]\n");
+		return 2;
+	}
+	int error = io_read_whole(argv[1], LOG_BYTES_MAX, &bytes);
+	if (error) {
+		fprintf(stderr, "%s: %s\n", argv[1], strerror(-error));
+		return 1;
+	}
+	struct log log = { .bytes = buf_view(&bytes), .copy = mem_alloc(bytes.len) };
+	split(&log);
+	measure(&log, "memcpy", (int)rounds, run_memcpy, NULL);
+	measure(&log, "memchr+memcpy", (int)rounds, run_lines, NULL);
+	for (enum decode_vectors vectors = DECODE_PLAIN; vectors <= DECODE_NEON; vectors++) {
+		struct decoder *d = decode_create(vectors);
+		if (!d)
+			continue;
+		char what[32];
+		snprintf(what, sizeof what, "decode %s", decode_vectors_name(d));
+		measure(&log, what, (int)rounds, run_decode, d);
+		decode_destroy(d);
+	}
+	measure(&log, "jansson", JANSSON_ROUNDS, run_jansson, NULL);
+	free(log.lines);
+	free(log.copy);
+	buf_finish(&bytes);
+	return 0;
+}
