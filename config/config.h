@@ -3,14 +3,19 @@
  * config -- the configuration file as structs: what `run` and `check` load.
  *
  * The rows are in config/tables.c (top level and what all inputs and outputs share) and beside each input, output and
- * format (what is its own). Loading connects to nothing and reads no file but the configuration, and the classifier and
- * policy files that it names when config_check is asked.
+ * format (what is its own). Loading connects to nothing and reads no file but the configuration; the classifier that it
+ * names is read when a plan is made of it (router/plan.h).
  *
  * Owner: the config owns all; config_close frees. Threads: immutable once loaded; reference counted by the plan.
  */
 #include "config/settings.h"
 #include "router/base/audit_class.h"
 #include "router/policy/data_access.h"
+
+enum {
+	INPUTS_MAX = 64,
+	OUTPUTS_MAX = 64, /* times the classes: the lanes, of which a ledger has 256 */
+};
 
 struct input_ops;
 struct output_ops;

@@ -1,0 +1,251 @@
+#include "config/cross.h"
+
+#include <stdlib.h>
+
+#include "config/keys.h"
+#include "router/base/buf.h"
+#include "router/base/cleanup.h"
+#include "router/input/input.h"
+#include "router/output/output.h"
+
+/* ---- classes ---- */
+
+/* A class that an output names though it is off: most likely a slip. */
+static void check_named_classes(const struct cross *x, const struct config_output *out, const struct node *node)
+{
+	size_t n = !node ? 0 : node->kind == NODE_LIST ? node->n : 1;
+	for (size_t i = 0; i < n; i++) {
+		const struct node *item = node->kind == NODE_LIST ? node->items[i] : node;
+		enum audit_class c;
+		if (item->kind == NODE_SCALAR && audit_class_parse(item->text, &c) && x->config->data_access.off[c])
+			settings_warning(x->reader, item, "output \"%s\" gets no %s: data_access switches it off",
+				out->name, audit_class_name(c));
+	}
+	if (out->common.classes && !config_output_classes(x->config, out))
+		settings_problem(x->reader, node, "output \"%s\" gets nothing: all of its classes are off", out->name);
+}
+
+static void check_classes(const struct cross *x)
+{
+	const struct config *c = x->config;
+	const struct node *outputs = tree_get(x->root, "outputs");
+	unsigned taken = 0;
+	for (size_t i = 0; i < c->n_outputs; i++) {
+		const struct config_output *out = &c->outputs[i];
+		check_named_classes(x, out, tree_get(x->outputs[i].pair->value, "classes"));
+		if (out->common.classes_said && !out->common.classes)
+			return; /* what it was to get is not known; that was said */
+		taken |= config_output_classes(c, out);
+	}
+	for (enum audit_class k = 0; k < AUDIT_CLASSES && c->n_outputs; k++) {
+		if (c->data_access.off[k] || taken & 1u << k)
+			continue;
+		const char *name = audit_class_name(k);
+		if (k == ADMIN_ACTIVITY)
+			settings_problem(x->reader, outputs, "%s goes to no output: name it under the classes of one", name);
+		else
+			settings_problem(x->reader, outputs,
+				"%s is on and goes to no output: name it under the classes of one, or switch it off "
+				"(data_access: { %s: off })",
+				name, name);
+	}
+}
+
+/* ---- files ---- */
+
+/* One digit of a date or an hour in an expanded path. */
+enum { ANY_DIGIT = 1 };
+
+struct written {
+	char *path;  /* {date} and {hour} as ANY_DIGITs */
+	char *group; /* path with every digit as ANY_DIGIT: equal for all that may be equal */
+	size_t output;
+	enum audit_class class_;
+};
+
+struct files {
+	struct written *list;
+	size_t n, room;
+};
+
+/* The template of an output that writes files: its setting `path`. */
+static const char *path_of(const struct config_output *out)
+{
+	for (const struct setting *row = out->ops->settings->rows; row->key; row++)
+		if (strcmp(row->key, "path") == 0 && (row->type == SETTING_PATH || row->type == SETTING_TEXT))
+			return *(const char *const *)((const char *)out->own + row->offset);
+	return NULL;
+}
+
+/* "a//b" and "a/./b" are "a/b". */
+static void drop_empty_steps(char *path)
+{
+	char *to = path;
+	for (const char *from = path; *from;) {
+		if (from[0] == '/' && from[1] == '/') {
+			from++;
+		} else if (from[0] == '/' && from[1] == '.' && from[2] == '/') {
+			from += 2;
+		} else {
+			*to++ = *from++;
+		}
+	}
+	*to = 0;
+}
+
+static char *expand(const char *template, const struct config *c, const struct config_input *in, enum audit_class class_)
+{
+	static const char date[] = { ANY_DIGIT, ANY_DIGIT, ANY_DIGIT, ANY_DIGIT, '-', ANY_DIGIT, ANY_DIGIT, '-', ANY_DIGIT,
+		ANY_DIGIT, 0 };
+	const char *cluster = in->cluster ? in->cluster : c->cluster;
+	const struct {
+		const char *name, *value;
+	} fields[] = {
+		{ "{class}", audit_class_lower(class_) },
+		{ "{date}", date },
+		{ "{hour}", date + 8 },
+		{ "{cluster}", cluster ? cluster : "" },
+		{ "{input}", in->name },
+	};
+	struct buf out = { 0 };
+	while (*template) {
+		size_t used = 0;
+		for (size_t i = 0; i < sizeof fields / sizeof *fields && !used; i++)
+			if (view_starts(view_of(template), view_of(fields[i].name))) {
+				buf_add_view(&out, view_of(fields[i].value));
+				used = strlen(fields[i].name);
+			}
+		if (!used)
+			buf_add_byte(&out, *template);
+		template += used ? used : 1;
+	}
+	(void)buf_text(&out);
+	drop_empty_steps(out.ptr);
+	return out.ptr;
+}
+
+static bool is_digit(char c)
+{
+	return (c >= '0' && c <= '9') || c == ANY_DIGIT;
+}
+
+static void add_file(struct files *files, char *path, size_t output, enum audit_class class_)
+{
+	if (files->n == files->room) {
+		files->room = files->room ? files->room * 2 : 64;
+		files->list = mem_resize(files->list, files->room * sizeof *files->list);
+	}
+	char *group = mem_text(view_of(path));
+	for (char *at = group; *at; at++)
+		if (is_digit(*at))
+			*at = ANY_DIGIT;
+	files->list[files->n++] = (struct written){ path, group, output, class_ };
+}
+
+static bool may_be_equal(const char *a, const char *b)
+{
+	for (; *a && *b; a++, b++)
+		if (*a != *b && !((*a == ANY_DIGIT || *b == ANY_DIGIT) && is_digit(*a) && is_digit(*b)))
+			return false;
+	return *a == *b;
+}
+
+static int compare_files(const void *left, const void *right)
+{
+	const struct written *a = left, *b = right;
+	int order = strcmp(a->group, b->group);
+	if (order)
+		return order;
+	return a->output != b->output ? (a->output > b->output) - (a->output < b->output) :
+					(int)a->class_ - (int)b->class_;
+}
+
+/* The place of an output's path. */
+static const struct node *path_node(const struct cross *x, size_t output)
+{
+	const struct node *node = tree_get(x->outputs[output].pair->value, "path");
+	return node ? node : x->outputs[output].pair->key;
+}
+
+static void add_files_of(const struct cross *x, size_t output, struct files *files)
+{
+	const struct config *c = x->config;
+	const struct config_output *out = &c->outputs[output];
+	const char *path = out->ops && out->ops->files && x->outputs[output].good ? path_of(out) : NULL;
+	if (!path)
+		return;
+	unsigned classes = config_output_classes(c, out);
+	if (__builtin_popcount(classes) > 1 && !strstr(path, "{class}")) {
+		settings_problem(x->reader, path_node(x, output),
+			"output \"%s\" gets %d classes: its path needs {class}, so that each has a file of its own", out->name,
+			__builtin_popcount(classes));
+		return;
+	}
+	bool by_input = strstr(path, "{input}") || strstr(path, "{cluster}");
+	for (enum audit_class k = 0; k < AUDIT_CLASSES; k++)
+		for (size_t i = 0; classes & 1u << k && i < (by_input ? c->n_inputs : c->n_inputs > 0); i++)
+			add_file(files, expand(path, c, &c->inputs[i], k), output, k);
+}
+
+/* The first pair of a group that would meet is told; a hostile file has no more than one such search an output. */
+static void check_group(const struct cross *x, const struct written *group, size_t n, bool *told)
+{
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = i + 1; j < n; j++) {
+			const struct written *a = &group[i], *b = &group[j];
+			if (told[b->output] || (a->output == b->output && a->class_ == b->class_) ||
+				!may_be_equal(a->path, b->path))
+				continue;
+			told[b->output] = true;
+			settings_problem(x->reader, path_node(x, b->output),
+				a->output == b->output ? "two classes of output \"%s\" would write one file" :
+							 "output \"%s\" would write the same file as output \"%s\"",
+				x->config->outputs[b->output].name, x->config->outputs[a->output].name);
+		}
+}
+
+static void check_files(const struct cross *x)
+{
+	struct files files = { 0 };
+	bool told[OUTPUTS_MAX] = { 0 };
+	for (size_t i = 0; i < x->config->n_outputs; i++)
+		add_files_of(x, i, &files);
+	if (files.n)
+		qsort(files.list, files.n, sizeof *files.list, compare_files);
+	for (size_t from = 0, to; from < files.n; from = to) {
+		for (to = from + 1; to < files.n && strcmp(files.list[from].group, files.list[to].group) == 0; to++)
+			;
+		check_group(x, &files.list[from], to - from, told);
+	}
+	for (size_t i = 0; i < files.n; i++) {
+		free(files.list[i].path);
+		free(files.list[i].group);
+	}
+	free(files.list);
+}
+
+/* ---- all ---- */
+
+static void check_queues(const struct cross *x)
+{
+	for (size_t i = 0; i < x->config->n_outputs; i++) {
+		const struct node *node = tree_get(x->outputs[i].pair->value, "queue");
+		if (node && x->config->memory_max &&
+			x->config->outputs[i].common.queue_bytes > x->config->memory_max)
+			settings_warning(x->reader, node, "queue is above memory_max, which bounds all queues together");
+	}
+}
+
+void cross_check(const struct cross *x)
+{
+	const struct config *c = x->config;
+	check_classes(x);
+	check_files(x);
+	check_queues(x);
+	for (size_t i = 0; i < c->n_inputs; i++)
+		if (x->inputs[i].good && c->inputs[i].ops->check)
+			c->inputs[i].ops->check(x->reader, c, &c->inputs[i], x->inputs[i].pair->value);
+	for (size_t i = 0; i < c->n_outputs; i++)
+		if (x->outputs[i].good && c->outputs[i].ops->check)
+			c->outputs[i].ops->check(x->reader, c, &c->outputs[i], x->outputs[i].pair->value);
+}

@@ -1,0 +1,290 @@
+#include "config/tables.h"
+
+#include "config/keys.h"
+
+static const char *const guarantees[] = {
+	[AT_LEAST_ONCE] = "at_least_once",
+	[BEST_EFFORT] = "best_effort",
+	NULL,
+};
+
+/* ---- classifier ---- */
+
+static const struct setting classifier_rows[] = {
+	{
+		.key = "name",
+		.type = SETTING_TEXT,
+		.reload = SETTING_RELOAD,
+		.offset = offsetof(struct config_classifier, name),
+		.initial = "gke",
+		.help = "A table that is built in: `gke` (Google's split), `aks` or `sensitive`.",
+	},
+	{
+		.key = "file",
+		.type = SETTING_PATH,
+		.reload = SETTING_RELOAD,
+		.offset = offsetof(struct config_classifier, file),
+		.help = "A table of your own instead; `classifiers/README.md` tells how one is written.",
+	},
+	{
+		.key = "override",
+		.type = SETTING_PAIRS,
+		.reload = SETTING_RELOAD,
+		.offset = offsetof(struct config_classifier, override_),
+		.help = "Other classes for single rules, by the rule's id: `{ secret-reads: DATA_READ }`. "
+			"`audit-router classify` prints the ids.",
+	},
+	{ .key = NULL },
+};
+
+static void check_classifier(struct settings_reader *reader, const struct node *map, const void *values)
+{
+	const struct config_classifier *c = values;
+	const char *names[AUDIT_CLASSES + 1] = { 0 };
+	for (enum audit_class i = 0; i < AUDIT_CLASSES; i++)
+		names[i] = audit_class_name(i);
+	if (tree_get(map, "name") && c->file)
+		settings_problem(reader, tree_get(map, "file"), "name and file exclude each other");
+	for (size_t i = 0; i < c->override_.n; i++) {
+		const struct text_pair *pair = &c->override_.list[i];
+		enum audit_class ignored;
+		const struct node at = { .line = pair->line, .column = pair->column };
+		if (!audit_class_parse(view_of(pair->value), &ignored))
+			keys_unknown(reader, &at, "class", pair->value, names);
+	}
+}
+
+static const struct section classifier_section = {
+	.name = "classifier",
+	.help = "Which class an event gets: the first rule of a table that matches decides.",
+	.size = sizeof(struct config_classifier),
+	.rows = classifier_rows,
+	.check = check_classifier,
+};
+
+/* ---- top level ---- */
+
+#define CLASS_SCHEMA \
+	"{\"anyOf\":[{\"$ref\":\"#/definitions/on_off\"},{\"type\":\"object\",\"additionalProperties\":false," \
+	"\"properties\":{\"exempt\":{\"$ref\":\"#/definitions/texts\"}," \
+	"\"exempt_groups\":{\"$ref\":\"#/definitions/texts\"}}}]}"
+
+static const struct setting rows[] = {
+	{
+		.key = "cluster",
+		.type = SETTING_TEXT,
+		.offset = offsetof(struct config, cluster),
+		.help = "The name of the cluster whose log this is. It goes with every record that leaves, in headers, "
+			"envelopes and paths (`{cluster}`), never inside the event's bytes.",
+	},
+	{
+		.key = "state_dir",
+		.type = SETTING_PATH,
+		.offset = offsetof(struct config, state_dir),
+		.initial = "/var/lib/audit-router",
+		.help = "Folder for what must survive a restart: dead letters first of all. Made with mode 0700 where "
+			"it is missing.",
+	},
+	{
+		.key = "memory_max",
+		.type = SETTING_SIZE,
+		.offset = offsetof(struct config, memory_max),
+		.initial = "32MiB",
+		.min = "4MiB",
+		.max = "1TiB",
+		.help = "Most bytes of events in memory, over all inputs and outputs. A single event that is longer "
+			"than that is the only exception.",
+	},
+	{
+		.key = "max_event_bytes",
+		.type = SETTING_SIZE,
+		.offset = offsetof(struct config, max_event_bytes),
+		.initial = "64MiB",
+		.min = "1KiB",
+		.max = "1GiB",
+		.help = "The longest event accepted; a longer one becomes a dead letter and costs no other.",
+	},
+	{
+		.key = "once_wait",
+		.type = SETTING_TIME,
+		.offset = offsetof(struct config, once_wait_ms),
+		.initial = "30s",
+		.min = "0",
+		.max = "1d",
+		.help = "`run --once` gives up a lane (one class of one output) that made no progress for this long.",
+	},
+	{
+		.key = "shutdown_wait",
+		.type = SETTING_TIME,
+		.offset = offsetof(struct config, shutdown_wait_ms),
+		.initial = "20s",
+		.min = "0",
+		.max = "1h",
+		.help = "After SIGTERM what is in memory is delivered for at most this long.",
+	},
+	{
+		.key = "inputs",
+		.type = SETTING_VARIANT,
+		.required = true,
+		.offset = offsetof(struct config, inputs),
+		.help = "Where events come from: a name of your choice for each, and under it the input's settings.",
+		.read = variant_read_later,
+		.finish = variant_finish_nothing,
+		.type_text = "map: NAME: {type: ...}",
+		.schema = "{\"$ref\":\"#/definitions/inputs\"}",
+	},
+	{
+		.key = "classifier",
+		.type = SETTING_SECTION,
+		.reload = SETTING_RELOAD,
+		.offset = offsetof(struct config, classifier),
+		.section = &classifier_section,
+		.help = "Which class an event gets.",
+	},
+	{
+		.key = "data_access",
+		.type = SETTING_VARIANT,
+		.reload = SETTING_RELOAD,
+		.offset = offsetof(struct config, data_access),
+		.help = "Switches each of the Data Access classes (`ADMIN_READ`, `DATA_READ`, `DATA_WRITE`) on or off, or "
+			"exempts users and groups from it, by their exact names. All are on where unsaid. "
+			"`ADMIN_ACTIVITY` cannot be switched off.",
+		.read = variant_read_data_access,
+		.finish = variant_finish_data_access,
+		.type_text = "map: CLASS: on, off or {exempt: [USER, ...], exempt_groups: [GROUP, ...]}",
+		.schema = "{\"type\":\"object\",\"additionalProperties\":false,\"properties\":{"
+			  "\"ADMIN_ACTIVITY\":{\"enum\":[true,\"on\"]},"
+			  "\"ADMIN_READ\":" CLASS_SCHEMA ",\"DATA_READ\":" CLASS_SCHEMA ",\"DATA_WRITE\":" CLASS_SCHEMA
+			  "}}",
+	},
+	{
+		.key = "redact",
+		.type = SETTING_VARIANT,
+		.reload = SETTING_RELOAD,
+		.offset = offsetof(struct config, redact_off),
+		.help = "`off`: events leave as they came. It is the only value that this version takes, and what holds "
+			"where the key is unsaid.",
+		.read = variant_read_redact,
+		.finish = variant_finish_nothing,
+		.type_text = "off",
+		.schema = "{\"enum\":[false,\"off\"]}",
+	},
+	{
+		.key = "outputs",
+		.type = SETTING_VARIANT,
+		.required = true,
+		.offset = offsetof(struct config, outputs),
+		.help = "Where events go: a name of your choice for each, and under it the output's settings.",
+		.read = variant_read_later,
+		.finish = variant_finish_nothing,
+		.type_text = "map: NAME: {type: ...}",
+		.schema = "{\"$ref\":\"#/definitions/outputs\"}",
+	},
+	{ .key = NULL },
+};
+
+const struct section config_section = {
+	.name = "",
+	.help = "The keys of the file's top level.",
+	.size = sizeof(struct config),
+	.rows = rows,
+};
+
+/* ---- what all inputs, and all outputs, have ---- */
+
+static const struct setting input_rows[] = {
+	{
+		.key = "cluster",
+		.type = SETTING_TEXT,
+		.offset = offsetof(struct config_input, cluster),
+		.help = "The name of the cluster whose log this input reads; unsaid: the top level's `cluster`.",
+	},
+	{ .key = NULL },
+};
+
+const struct section config_input_section = {
+	.name = "inputs.NAME",
+	.help = "What every input has, beside `type`.",
+	.size = sizeof(struct config_input),
+	.rows = input_rows,
+};
+
+#define SELECTOR_TYPE "map: users, userGroups, verbs, resources, namespaces, nonResourceURLs"
+
+static const struct setting output_rows[] = {
+	{
+		.key = "classes",
+		.type = SETTING_CLASSES,
+		.offset = offsetof(struct config_output_common, classes),
+		.help = "The classes that this output gets; unsaid: all that are on. A class that is on and goes to no "
+			"output is an error.",
+	},
+	{
+		.key = "guarantee",
+		.type = SETTING_CHOICE,
+		.offset = offsetof(struct config_output_common, guarantee),
+		.initial = "at_least_once",
+		.choices = guarantees,
+		.help = "`at_least_once` holds the inputs back when the output cannot follow; `best_effort` drops, and "
+			"counts what it dropped.",
+	},
+	{
+		.key = "format",
+		.type = SETTING_VARIANT,
+		.offset = offsetof(struct config_output_common, format),
+		.help = "How events are written for the collector; which there are, and the default, depends on `type`.",
+		.read = variant_read_later,
+		.finish = variant_finish_nothing,
+		.type_text = "name of a format",
+		.schema = "{\"type\":\"string\"}",
+	},
+	{
+		.key = "queue",
+		.type = SETTING_SIZE,
+		.offset = offsetof(struct config_output_common, queue_bytes),
+		.min = "64KiB",
+		.max = "1TiB",
+		.help = "Most bytes of events that wait in memory for this output, for each class; unsaid: a fair share "
+			"of `memory_max`.",
+	},
+	{
+		.key = "max_event_bytes",
+		.type = SETTING_SIZE,
+		.offset = offsetof(struct config_output_common, max_event_bytes),
+		.min = "1KiB",
+		.max = "1GiB",
+		.help = "The longest event that the collector takes; a longer one becomes a dead letter of this output. "
+			"Unsaid: no limit beside the top level's.",
+	},
+	{
+		.key = "only",
+		.type = SETTING_VARIANT,
+		.reload = SETTING_RELOAD,
+		.offset = offsetof(struct config_output_common, only),
+		.help = "Of its classes the output gets only the events that this selector matches. The words are those "
+			"of an audit Policy's rule: all lists must match, and within a list any entry does.",
+		.read = variant_read_selector,
+		.finish = variant_finish_selector,
+		.type_text = SELECTOR_TYPE,
+		.schema = "{\"$ref\":\"#/definitions/selector\"}",
+	},
+	{
+		.key = "except",
+		.type = SETTING_VARIANT,
+		.reload = SETTING_RELOAD,
+		.offset = offsetof(struct config_output_common, except),
+		.help = "The output does not get the events that this selector matches, whatever `only` says.",
+		.read = variant_read_selector,
+		.finish = variant_finish_selector,
+		.type_text = SELECTOR_TYPE,
+		.schema = "{\"$ref\":\"#/definitions/selector\"}",
+	},
+	{ .key = NULL },
+};
+
+const struct section config_output_section = {
+	.name = "outputs.NAME",
+	.help = "What every output has, beside `type`.",
+	.size = sizeof(struct config_output_common),
+	.rows = output_rows,
+};
