@@ -104,8 +104,8 @@ bool text_key_is(struct view raw_key, struct view name)
 	if (raw_key.len < name.len || raw_key.len > 6 * name.len)
 		return false;
 	if (raw_key.len == name.len)
-		/* An escape is always longer than what it stands for. */
-		return view_eq(raw_key, name);
+		/* An escape is always longer than what it stands for: there is none, or they differ. */
+		return view_eq(raw_key, name) && !(name.len && memchr(name.ptr, '\\', name.len));
 	const char *at = raw_key.ptr, *end = at + raw_key.len;
 	size_t matched = 0;
 	while (at < end) {
