@@ -1,0 +1,302 @@
+/* The file and stdin inputs against a feed that only writes down what it is given. */
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <zlib.h>
+
+#include "config/config.h"
+#include "router/base/buf.h"
+#include "router/base/cleanup.h"
+#include "router/base/io.h"
+#include "router/input/input.h"
+#include "router/lane/chunk.h"
+
+struct feed {
+	struct buf text;    /* all lines; "<N>" stands for a line that was too long, of N bytes */
+	struct buf origins; /* FILE:LINE of each chunk, a line each */
+	struct buf troubles;
+	uint64_t end;
+	int stop_after;     /* -ESHUTDOWN from that chunk on; 0: never */
+	_Atomic int chunks;
+};
+
+static char folder[] = "/tmp/test_input.XXXXXX";
+
+int64_t feed_chunk(struct feed *f, struct chunk *chunk, struct view bytes, uint64_t end,
+	const struct feed_origin *origin)
+{
+	int64_t n = 0;
+	assert_true(bytes.ptr >= chunk->bytes && bytes.ptr + bytes.len <= chunk->bytes + chunk->len);
+	assert_true(end > f->end);
+	if (++f->chunks == f->stop_after)
+		return -ESHUTDOWN;
+	f->end = end;
+	buf_add_view(&f->text, bytes);
+	buf_addf(&f->origins, "%s:%llu\n", strrchr(origin->file, '/') ? strrchr(origin->file, '/') + 1 : origin->file,
+		(unsigned long long)origin->first_line);
+	for (size_t i = 0; i < bytes.len; i++)
+		n += bytes.ptr[i] == '\n' || i + 1 == bytes.len;
+	return n;
+}
+
+int feed_too_long(struct feed *f, struct view head, uint64_t bytes_total, uint64_t end, const struct feed_origin *origin)
+{
+	(void)head;
+	assert_true(end > f->end);
+	f->end = end;
+	buf_addf(&f->text, "<%llu>", (unsigned long long)bytes_total);
+	buf_addf(&f->origins, "%s:%llu\n", strrchr(origin->file, '/') + 1, (unsigned long long)origin->first_line);
+	return 0;
+}
+
+void feed_trouble(struct feed *f, const char *format, ...)
+{
+	va_list args;
+	char text[2000];
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	buf_addf(&f->troubles, "%s\n", text);
+}
+
+static int make_folder(void **state)
+{
+	(void)state;
+	return mkdtemp(folder) ? 0 : -1;
+}
+
+static int remove_folder(void **state)
+{
+	(void)state;
+	_free_ char *command = mem_textf("rm -r %s", folder);
+	return system(command);
+}
+
+static void write_file(const char *name, struct view bytes)
+{
+	_free_ char *path = mem_textf("%s/%s", folder, name);
+	assert_int_equal(io_make_parents(path, 0700), 0);
+	_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_int_equal(io_write(fd, bytes.ptr, bytes.len), 0);
+}
+
+static void write_gzip(const char *name, struct view bytes, size_t cut)
+{
+	_free_ char *path = mem_textf("%s/%s", folder, name);
+	struct stat st;
+	assert_int_equal(io_make_parents(path, 0700), 0);
+	gzFile f = gzopen(path, "w");
+	assert_int_equal(gzwrite(f, bytes.ptr, (unsigned)bytes.len), bytes.len);
+	assert_int_equal(gzclose(f), Z_OK);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(truncate(path, st.st_size - (off_t)cut), 0);
+}
+
+/* An open input and all that it needs. */
+struct fixture {
+	struct config config;
+	struct config_input input_config;
+	char *path;
+	struct budget *budget;
+	struct feed feed;
+	struct input *input;
+	const struct input_ops *ops;
+};
+
+static void fixture_open(struct fixture *f, const char *type, const char *pattern, bool once)
+{
+	struct err err;
+	*f = (struct fixture){ .config = { .max_event_bytes = 1000 }, .ops = input_find(type) };
+	f->path = pattern ? mem_textf("%s/%s", folder, pattern) : NULL;
+	f->input_config.own = &f->path; /* the only setting */
+	assert_int_equal(budget_create(&f->budget, 1 << 20), 0);
+	struct input_options options = { &f->config, &f->input_config, f->budget, &f->feed, once };
+	assert_int_equal(f->ops->open(&f->input, &options, &err), 0);
+}
+
+static void fixture_close(struct fixture *f)
+{
+	f->ops->close(f->input);
+	assert_int_equal(budget_used(f->budget), 0);
+	budget_destroy(f->budget);
+	buf_finish(&f->feed.text);
+	buf_finish(&f->feed.origins);
+	buf_finish(&f->feed.troubles);
+	free(f->path);
+}
+
+/* Runs over what fits the pattern and compares: text, origins, whether that is in a trouble (NULL: none). */
+static void expect(const char *pattern, const char *text, const char *origins, const char *trouble)
+{
+	struct fixture f;
+	uint64_t done, total;
+	fixture_open(&f, "file", pattern, true);
+	f.ops->run(f.input);
+	assert_string_equal(buf_text(&f.feed.text), text);
+	assert_string_equal(buf_text(&f.feed.origins), origins);
+	if (!trouble)
+		assert_string_equal(buf_text(&f.feed.troubles), "");
+	else
+		assert_non_null(strstr(buf_text(&f.feed.troubles), trouble));
+	f.ops->progress(f.input, &done, &total);
+	assert_true(done <= total);
+	fixture_close(&f);
+}
+
+static void files_come_in_the_order_of_their_names(void **state)
+{
+	(void)state;
+	write_file("order/audit.log", VIEW("{3}\n"));
+	write_gzip("order/audit-2026-01-02.log.gz", VIEW("{2}\n{2}\n"), 0);
+	write_file("order/audit-2026-01-01.log", VIEW("{1}\n"));
+	write_file("order/audit-folder.log/x", VIEW("{}\n"));
+	write_file("order/other", VIEW("{}\n"));
+	expect("order/audit*.log*", "{1}\n{2}\n{2}\n{3}\n", "audit-2026-01-01.log:1\naudit-2026-01-02.log.gz:1\naudit.log:1\n",
+		NULL);
+	expect("order/audit.log", "{3}\n", "audit.log:1\n", NULL);
+}
+
+static void lines_are_numbered_and_long_ones_told(void **state)
+{
+	cleanup(buf_finish) struct buf bytes = { 0 };
+	(void)state;
+	buf_add_view(&bytes, VIEW("{1}\n{2}\n"));
+	for (int i = 0; i < 1001; i++)
+		buf_add_byte(&bytes, 'x');
+	buf_add_view(&bytes, VIEW("\n{4}"));
+	write_file("long/a", buf_view(&bytes));
+	write_file("long/b", VIEW("{b}\n"));
+	expect("long/*", "{1}\n{2}\n<1001>{4}{b}\n", "a:1\na:3\na:4\nb:1\n", NULL);
+}
+
+static void a_name_that_exists_is_no_pattern(void **state)
+{
+	(void)state;
+	write_file("names/a[1].log", VIEW("{1}\n"));
+	write_file("names/a1.log", VIEW("{2}\n"));
+	expect("names/a[1].log", "{1}\n", "a[1].log:1\n", NULL);
+	expect("names/a?.log", "{2}\n", "a1.log:1\n", NULL);
+}
+
+static void one_bad_file_does_not_end_the_others(void **state)
+{
+	(void)state;
+	write_gzip("bad/a.gz", VIEW("{1}\n{1}\n"), 6);
+	write_file("bad/b", VIEW("{2}\n"));
+	_free_ char *path = mem_textf("%s/bad/a0", folder);
+	assert_int_equal(symlink("/nonexistent", path), 0);
+	expect("bad/*", "{1}\n{1}\n{2}\n", "a.gz:1\nb:1\n", "a.gz: gzip data is cut short");
+	expect("bad/*", "{1}\n{1}\n{2}\n", "a.gz:1\nb:1\n", "a0: cannot be read: No such file");
+}
+
+static void nothing_to_read_is_trouble(void **state)
+{
+	(void)state;
+	expect("missing", "", "", "missing: cannot be read");
+	expect("missing*", "", "", "missing*: no file fits");
+	write_file("folders/sub/x", VIEW("{}\n"));
+	expect("folders/*", "", "", "folders/*: no file fits");
+	expect("folders", "", "", "folders: cannot be read: Is a directory");
+	write_file("empty", VIEW(""));
+	expect("empty", "", "", NULL);
+}
+
+static void *run_input(void *fixture)
+{
+	struct fixture *f = fixture;
+	f->ops->run(f->input);
+	return NULL;
+}
+
+static void a_stop_ends_a_wait(void **state)
+{
+	static const char *const patterns[] = { "stop/fifo", "stop/file" };
+	_free_ char *fifo = mem_textf("%s/stop/fifo", folder);
+	(void)state;
+	write_file("stop/file", VIEW("{}\n"));
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	for (int i = 0; i < 2; i++) {
+		struct fixture f;
+		pthread_t thread;
+		fixture_open(&f, "file", patterns[i], false);
+		assert_int_equal(pthread_create(&thread, NULL, run_input, &f), 0);
+		_close_ int fd = i ? -1 : open(fifo, O_WRONLY | O_CLOEXEC);
+		if (!i)
+			assert_int_equal(io_write(fd, "{}\n{", 4), 0);
+		while (f.feed.chunks == 0)
+			(void)usleep(1000);
+		f.ops->stop(f.input);
+		assert_int_equal(pthread_join(thread, NULL), 0);
+		assert_string_equal(buf_text(&f.feed.text), "{}\n"); /* and not the half line */
+		assert_string_equal(buf_text(&f.feed.troubles), "");
+		fixture_close(&f);
+	}
+}
+
+static void a_feed_that_stops_ends_the_run(void **state)
+{
+	struct fixture f;
+	(void)state;
+	write_file("feed/a", VIEW("{1}\n"));
+	write_file("feed/b", VIEW("{2}\n"));
+	write_file("feed/c", VIEW("{3}\n"));
+	fixture_open(&f, "file", "feed/*", true);
+	f.feed.stop_after = 2;
+	f.ops->run(f.input);
+	assert_string_equal(buf_text(&f.feed.text), "{1}\n");
+	assert_string_equal(buf_text(&f.feed.troubles), "");
+	fixture_close(&f);
+}
+
+static void standard_input_is_read_to_its_end(void **state)
+{
+	struct fixture f;
+	int ends[2], saved = dup(STDIN_FILENO);
+	(void)state;
+	assert_int_equal(pipe(ends), 0);
+	assert_int_equal(dup2(ends[0], STDIN_FILENO), STDIN_FILENO);
+	assert_int_equal(io_write(ends[1], "{1}\n{2}\n", 8), 0);
+	assert_int_equal(close(ends[1]), 0);
+	fixture_open(&f, "stdin", NULL, true);
+	f.ops->run(f.input);
+	assert_string_equal(buf_text(&f.feed.text), "{1}\n{2}\n");
+	assert_string_equal(buf_text(&f.feed.origins), "stdin:1\n");
+	fixture_close(&f);
+	assert_int_equal(dup2(saved, STDIN_FILENO), STDIN_FILENO);
+	(void)close(saved);
+	(void)close(ends[0]);
+}
+
+static void kinds_are_found_by_name(void **state)
+{
+	(void)state;
+	assert_string_equal(input_find("file")->name, "file");
+	assert_string_equal(input_find("stdin")->name, "stdin");
+	assert_null(input_find("tape"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(files_come_in_the_order_of_their_names),
+		cmocka_unit_test(lines_are_numbered_and_long_ones_told),
+		cmocka_unit_test(a_name_that_exists_is_no_pattern),
+		cmocka_unit_test(one_bad_file_does_not_end_the_others),
+		cmocka_unit_test(nothing_to_read_is_trouble),
+		cmocka_unit_test(a_stop_ends_a_wait),
+		cmocka_unit_test(a_feed_that_stops_ends_the_run),
+		cmocka_unit_test(standard_input_is_read_to_its_end),
+		cmocka_unit_test(kinds_are_found_by_name),
+	};
+	return cmocka_run_group_tests(tests, make_folder, remove_folder);
+}
