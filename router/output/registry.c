@@ -5,6 +5,7 @@
 
 #define OUTPUTS \
 	X(http) \
+	X(kafka) \
 	X(null)
 
 #define X(name) extern const struct output_ops output_##name;

@@ -1,0 +1,244 @@
+/*
+ * kafka -- events to Kafka, one message each, the payload as it is. kafka_sink.h draws the parts.
+ *
+ * Loses nothing while brokers are away: messages have no time-out, librdkafka sends them again itself, and what it gives
+ * up (a deleted topic, a withdrawn ACL, a fatal error of the idempotent producer) kafka_recover.c sends again.
+ */
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "config/config.h"
+#include "router/base/buf.h"
+#include "router/base/clock.h"
+#include "router/base/log.h"
+#include "router/base/units.h"
+#include "router/lane/batch.h"
+#include "router/output/kafka_embedded.h"
+#include "router/output/kafka_settings.h"
+#include "router/output/kafka_sink.h"
+#include "router/output/output.h"
+
+enum {
+	END_WAIT_S = 3,     /* a client that looks up a name cannot be ended before the answer: it is left behind */
+	REASON_ROOM = 128,
+	ERROR_ROOM = 400,
+};
+
+/* ---- the producer ---- */
+
+/* librdkafka's own words go to the log where someone asked for them; what matters of them comes as an error event. */
+static void log_librdkafka(const rd_kafka_t *rk, int level, const char *facility, const char *text)
+{
+	(void)rk, (void)level;
+	log_line(LOG_DEBUG, NULL, "librdkafka: %s: %s", facility, text);
+}
+
+static const char *config_folder(const struct sink *s)
+{
+	return s->options.config && s->options.config->folder ? s->options.config->folder : ".";
+}
+
+/* What depends on the sink: where the brokers are, and how large sets of messages may be by now. */
+static int finish_conf(struct sink *s, rd_kafka_conf_t *conf, struct err *err)
+{
+	char text[ERROR_ROOM], size[32];
+	size_t room = sizeof size;
+	if (kafka_is_embedded(s->settings) && rd_kafka_conf_set(conf, "bootstrap.servers", kafka_embedded_brokers(),
+						      text, sizeof text) != RD_KAFKA_CONF_OK)
+		return err_set(err, "%s", text);
+	if (s->batch_bytes) {
+		(void)snprintf(size, sizeof size, "%lld", (long long)s->batch_bytes);
+		(void)rd_kafka_conf_set(conf, "batch.size", size, text, sizeof text);
+	} else {
+		s->batch_bytes = KAFKA_BATCH_BYTES;
+		int64_t configured;
+		if (rd_kafka_conf_get(conf, "batch.size", size, &room) == RD_KAFKA_CONF_OK &&
+			units_parse_number(view_of(size), &configured))
+			s->batch_bytes = configured;
+	}
+	rd_kafka_conf_set_log_cb(conf, log_librdkafka);
+	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
+	return 0;
+}
+
+int kafka_producer_start(struct sink *s, struct err *err)
+{
+	char text[ERROR_ROOM];
+	uint64_t one = 1;
+	rd_kafka_conf_t *conf;
+	int r = kafka_conf_make(&conf, s->settings, config_folder(s), err);
+	if (r < 0)
+		return r;
+	r = finish_conf(s, conf, err);
+	if (r == 0) {
+		s->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+		if (!s->rk)
+			r = err_set(err, "%s", text);
+	}
+	if (r < 0) {
+		rd_kafka_conf_destroy(conf);
+		return r;
+	}
+	s->queue = rd_kafka_queue_get_main(s->rk);
+	rd_kafka_queue_io_event_enable(s->queue, s->options.wake_fd, &one, sizeof one);
+	kafka_topics_producer(s->topics, s->rk, s->queue);
+	return 0;
+}
+
+static void *destroy(void *rk)
+{
+	rd_kafka_destroy(rk);
+	return NULL;
+}
+
+void kafka_producer_end(struct sink *s)
+{
+	pthread_t thread;
+	struct timespec until;
+	if (!s->rk)
+		return;
+	kafka_topics_producer(s->topics, NULL, NULL);
+	rd_kafka_queue_io_event_enable(s->queue, -1, NULL, 0);
+	rd_kafka_queue_destroy(s->queue);
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += END_WAIT_S;
+	if (pthread_create(&thread, NULL, destroy, s->rk) != 0)
+		(void)destroy(s->rk);
+	else if (pthread_timedjoin_np(thread, NULL, &until) != 0)
+		(void)pthread_detach(thread);
+	s->rk = NULL;
+	s->queue = NULL;
+}
+
+/* ---- the sink ---- */
+
+/* Topics of all inputs that are known now, so that they exist before the first event; others come with their events. */
+static void expect_topics(struct sink *s)
+{
+	const struct config *c = s->options.config;
+	for (size_t i = 0; c && i < c->n_inputs; i++) {
+		const char *own = c->inputs[i].cluster;
+		(void)kafka_topics_of(s->topics, own ? own : c->cluster, c->inputs[i].name);
+	}
+	(void)kafka_topics_ask(s->topics);
+}
+
+static void close_sink(struct sink *s)
+{
+	if (s->rk)
+		(void)rd_kafka_purge(s->rk,
+			RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
+	kafka_producer_end(s);
+	kafka_topics_destroy(s->topics);
+	kafka_slots_destroy(s);
+	if (kafka_is_embedded(s->settings))
+		kafka_embedded_release();
+	free(s);
+}
+
+static int open_sink(struct sink **ret_sink, const struct sink_options *options, struct err *err)
+{
+	struct sink *s = mem_zero(1, sizeof *s);
+	s->options = *options;
+	s->settings = options->output->own;
+	(void)snprintf(s->log_fields, sizeof s->log_fields, "output=%s class=%s", options->output->name,
+		audit_class_name(options->class_));
+	if (kafka_is_embedded(s->settings)) {
+		int r = kafka_embedded_hold(err);
+		if (r < 0) {
+			free(s);
+			return r;
+		}
+	}
+	s->topics = kafka_topics_create(s->settings, options->class_, s->log_fields);
+	kafka_slots_create(s, KAFKA_QUEUE_MESSAGES);
+	int r = kafka_producer_start(s, err);
+	if (r < 0) {
+		close_sink(s);
+		return r;
+	}
+	expect_topics(s);
+	*ret_sink = s;
+	return 0;
+}
+
+/* False: librdkafka has no room now. */
+static bool put_one(struct sink *s, const struct kafka_topic *topic, struct batch *b, uint32_t index)
+{
+	char reason[REASON_ROOM];
+	struct sent *sent = kafka_take(s, b, index);
+	rd_kafka_resp_err_t e = kafka_send(s, topic, sent);
+	if (e == RD_KAFKA_RESP_ERR_NO_ERROR)
+		return true;
+	if (e == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
+		kafka_untake(s, sent);
+		return false;
+	}
+	if (e == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
+		(void)snprintf(reason, sizeof reason, "%zu bytes are more than the producer's message.max.bytes",
+			b->records[index].bytes.len);
+		kafka_refuse(s, sent, "too_large", reason);
+		return true;
+	}
+	kafka_failed(s, sent, e);
+	return true;
+}
+
+static uint32_t put(struct sink *s, struct batch *b, uint32_t first)
+{
+	uint32_t n = b->n, i = first; /* the last outcome frees the batch */
+	struct kafka_topic *topic = kafka_topics_of(s->topics, b->cluster, b->input);
+	if (topic->state != TOPIC_READY) {
+		if (!s->waiting_since_ms)
+			s->waiting_since_ms = clock_steady_ms();
+		return 0;
+	}
+	while (i < n && s->state == SINK_RUNS && kafka_has_room(s) && put_one(s, topic, b, i))
+		i++;
+	return i - first;
+}
+
+static void wait_(struct sink *s, int timeout_ms)
+{
+	bool served = kafka_serve(s);
+	int own_ms = kafka_step(s);
+	if (served)
+		return;
+	output_wait_fd(s->options.wake_fd, own_ms >= 0 && own_ms < timeout_ms ? own_ms : timeout_ms);
+	(void)kafka_serve(s);
+	(void)kafka_step(s);
+}
+
+static enum record_key key(const struct config_output *output)
+{
+	const struct kafka_settings *settings = output->own;
+	return (enum record_key)settings->key;
+}
+
+static void describe(const struct config *config, const struct config_output *output, enum audit_class class_,
+	char *text, size_t room)
+{
+	const struct kafka_settings *settings = output->own;
+	char name[KAFKA_TOPIC_ROOM];
+	const char *cluster = config && config->cluster ? config->cluster : "";
+	const char *input = config && config->n_inputs == 1 ? config->inputs[0].name : "INPUT";
+	(void)kafka_topic_name(settings->topic, class_, cluster, input, name);
+	(void)snprintf(text, room, "%s", name);
+}
+
+const struct output_ops output_kafka = {
+	.name = "kafka",
+	.help = "Sends each event as a Kafka message, byte for byte, to a topic of its class.",
+	.settings = &kafka_section,
+	.check = kafka_check,
+	.key = key,
+	.describe = describe,
+	.open = open_sink,
+	.put = put,
+	.wait = wait_,
+	.close = close_sink,
+};

@@ -1,0 +1,292 @@
+/* Failures: what is refused, what is sent again and when, and what an operator hears of it. */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "router/base/buf.h"
+#include "router/base/clock.h"
+#include "router/base/log.h"
+#include "router/lane/lane.h"
+#include "router/output/kafka_sink.h"
+
+enum {
+	PAUSE_FIRST_MS = 100,
+	PAUSE_MAX_MS = 5000,
+	DRAIN_MAX_MS = 10000,  /* then what is under way is called back */
+	STALL_MS = 1000,       /* so long without a delivery is trouble */
+	ERROR_STAYS_MS = 10000, /* errors of several brokers take turns: one is shown so long */
+	REASON_ROOM = 256,
+};
+
+/* ---- trouble ---- */
+
+static void report(struct sink *s, const char *trouble)
+{
+	if (!trouble && !s->in_trouble)
+		return;
+	s->in_trouble = trouble != NULL;
+	lane_report(s->options.lane, trouble);
+}
+
+/* Without the parts that differ from time to time, so that the same trouble is the same text. */
+static void keep_error(struct sink *s, rd_kafka_resp_err_t e, const char *text)
+{
+	char *end;
+	(void)snprintf(s->last_error_text, sizeof s->last_error_text, "%s",
+		text && *text ? text : rd_kafka_err2str(e));
+	if ((end = strstr(s->last_error_text, " (after ")))
+		*end = 0;
+	if (kafka_scram_is_old(s->settings) && e == RD_KAFKA_RESP_ERR__AUTHENTICATION) {
+		size_t used = strlen(s->last_error_text);
+		(void)snprintf(s->last_error_text + used, sizeof s->last_error_text - used,
+			" (Kafka 4 and newer refuse SCRAM from librdkafka %s: 2.6.1 is needed)",
+			rd_kafka_version_str());
+	}
+	s->last_error = e;
+	s->last_error_ms = clock_steady_ms();
+}
+
+static void recall(struct sink *s, bool inflight_too)
+{
+	int flags = RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING;
+	if (s->rk)
+		(void)rd_kafka_purge(s->rk, inflight_too ? flags | RD_KAFKA_PURGE_F_INFLIGHT : flags);
+}
+
+static void set_state(struct sink *s, enum sink_state state)
+{
+	s->state = state;
+	s->state_since_ms = clock_steady_ms();
+}
+
+static void start_draining(struct sink *s)
+{
+	if (s->state == SINK_DRAINS)
+		return;
+	/* What was not sent again yet stays; what was, is under way and comes back if it fails. */
+	s->n_failed -= s->next_failed;
+	memmove(s->failed, s->failed + s->next_failed, s->n_failed * sizeof(struct sent *));
+	s->next_failed = 0;
+	set_state(s, SINK_DRAINS);
+}
+
+void kafka_error(struct sink *s, rd_kafka_resp_err_t e, const char *text)
+{
+	char fatal[400];
+	if (e == RD_KAFKA_RESP_ERR__FATAL) {
+		rd_kafka_resp_err_t why = rd_kafka_fatal_error(s->rk, fatal, sizeof fatal);
+		keep_error(s, why, fatal);
+		report(s, s->last_error_text);
+		s->restart = true;
+		start_draining(s);
+		recall(s, true);
+		return;
+	}
+	bool fresh = s->last_error && clock_steady_ms() - s->last_error_ms < ERROR_STAYS_MS;
+	if (fresh && (e == s->last_error || e == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN))
+		return;
+	keep_error(s, e, text);
+}
+
+/* Nothing was delivered for a while: says why, as far as it is known. */
+static void watch(struct sink *s)
+{
+	const char *topics = kafka_topics_trouble(s->topics);
+	if (!s->waiting_since_ms || clock_steady_ms() - s->waiting_since_ms < STALL_MS || s->in_trouble)
+		return;
+	if (topics)
+		report(s, topics);
+	else if (s->last_error)
+		report(s, s->last_error_text);
+	else
+		report(s, "no answer from the brokers");
+}
+
+/* ---- records ---- */
+
+/* The broker refuses a whole set of messages for one of them: which one it is, is seen when each comes alone. */
+static const char *code_of_refusal(rd_kafka_resp_err_t e)
+{
+	if (e == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || e == RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE)
+		return "too_large";
+	return e == RD_KAFKA_RESP_ERR_INVALID_RECORD ? "invalid_record" : NULL;
+}
+
+static struct kafka_topic *topic_of(struct sink *s, const struct sent *sent)
+{
+	return kafka_topics_of(s->topics, sent->batch->cluster, sent->batch->input);
+}
+
+static void report_failure(struct sink *s, const struct sent *sent, rd_kafka_resp_err_t e)
+{
+	char text[sizeof s->last_error_text];
+	const struct kafka_topic *topic = topic_of(s, sent);
+	/* What was called back says nothing new: the reason is known. */
+	if (e == RD_KAFKA_RESP_ERR__PURGE_QUEUE || e == RD_KAFKA_RESP_ERR__PURGE_INFLIGHT ||
+		e == RD_KAFKA_RESP_ERR__FATAL)
+		return;
+	(void)snprintf(text, sizeof text, "topic %s: %s%s%s", topic->name, rd_kafka_err2str(e),
+		topic->note[0] ? "; " : "", topic->note);
+	keep_error(s, e, text);
+	report(s, s->last_error_text);
+}
+
+void kafka_failed(struct sink *s, struct sent *sent, rd_kafka_resp_err_t e)
+{
+	char reason[REASON_ROOM];
+	const char *code = code_of_refusal(e);
+	if (code && sent->alone) {
+		(void)snprintf(reason, sizeof reason, "the broker refuses it for topic %s: %s",
+			topic_of(s, sent)->name, rd_kafka_err2str(e));
+		s->event_refused = true;
+		kafka_refuse(s, sent, code, reason);
+		return;
+	}
+	if (code) {
+		sent->alone = true;
+	} else {
+		s->restart = true;
+		report_failure(s, sent, e);
+	}
+	start_draining(s);
+	if (!sent->failed)
+		s->failed_open++;
+	sent->failed = true;
+	assert(s->n_failed < s->n_slots);
+	s->failed[s->n_failed++] = sent;
+}
+
+void kafka_succeeded(struct sink *s, const struct sent *sent)
+{
+	if (sent->alone)
+		s->sets_refused = true;
+	if (s->failed_open > (sent->failed ? 1u : 0u))
+		return;
+	s->pause_ms = 0;
+	s->last_error = RD_KAFKA_RESP_ERR_NO_ERROR;
+	report(s, NULL);
+}
+
+/* ---- sending again ---- */
+
+static int by_order(const void *left, const void *right)
+{
+	const struct sent *a = *(struct sent *const *)left, *b = *(struct sent *const *)right;
+	return a->order < b->order ? -1 : a->order > b->order;
+}
+
+/* True: all is back. */
+static bool drain(struct sink *s)
+{
+	int64_t now = clock_steady_ms();
+	if (s->in_flight) {
+		if (now - s->state_since_ms > DRAIN_MAX_MS) {
+			recall(s, true);
+			s->state_since_ms = now;
+		}
+		return false;
+	}
+	qsort(s->failed, s->n_failed, sizeof(struct sent *), by_order);
+	if (!s->restart) {
+		set_state(s, SINK_RESENDS);
+		return true;
+	}
+	/* A part of the pause is left to chance, so that producers that failed together do not come back together. */
+	s->pause_until_ms = now + s->pause_ms / 2 + (s->pause_ms ? (int64_t)(s->order * 7919 % (uint64_t)s->pause_ms) : 0);
+	s->pause_ms = s->pause_ms ? s->pause_ms * 2 : PAUSE_FIRST_MS;
+	if (s->pause_ms > PAUSE_MAX_MS)
+		s->pause_ms = PAUSE_MAX_MS;
+	set_state(s, SINK_PAUSES);
+	return true;
+}
+
+static bool restart(struct sink *s)
+{
+	struct err err = { 0 };
+	if (clock_steady_ms() < s->pause_until_ms)
+		return false;
+	kafka_producer_end(s);
+	if (kafka_producer_start(s, &err) < 0) {
+		s->pause_until_ms = clock_steady_ms() + PAUSE_MAX_MS;
+		report(s, err.text);
+		return false;
+	}
+	s->restart = false;
+	set_state(s, SINK_RESENDS);
+	return true;
+}
+
+/* Sets of messages were refused whose messages are all well: the topic takes smaller sets. */
+static bool shrink_sets(struct sink *s)
+{
+	bool needed = s->sets_refused && !s->event_refused;
+	s->sets_refused = s->event_refused = false;
+	if (!needed || s->batch_bytes <= KAFKA_BATCH_BYTES_MIN)
+		return false;
+	s->batch_bytes /= 2;
+	log_line(LOG_WARN, s->log_fields, "the broker takes no sets of messages that large: batch.size is now %lld",
+		(long long)s->batch_bytes);
+	s->restart = true;
+	start_draining(s);
+	return true;
+}
+
+/* True: the state has changed. */
+static bool resend(struct sink *s)
+{
+	if (s->in_flight == 0)
+		s->alone_in_flight = false;
+	while (s->next_failed < s->n_failed) {
+		struct sent *sent = s->failed[s->next_failed];
+		struct kafka_topic *topic = topic_of(s, sent);
+		if (topic->state != TOPIC_READY || s->alone_in_flight || (sent->alone && s->in_flight))
+			return false;
+		rd_kafka_resp_err_t e = kafka_send(s, topic, sent);
+		if (e == RD_KAFKA_RESP_ERR__QUEUE_FULL)
+			return false;
+		s->next_failed++;
+		s->alone_in_flight = !e && sent->alone;
+		lane_count_retry(s->options.lane);
+		if (e)
+			kafka_failed(s, sent, e);
+		if (s->state != SINK_RESENDS)
+			return true;
+	}
+	if (s->alone_in_flight)
+		return false;
+	s->n_failed = s->next_failed = 0;
+	if (!shrink_sets(s))
+		set_state(s, SINK_RUNS);
+	return true;
+}
+
+static bool advance(struct sink *s)
+{
+	switch (s->state) {
+	case SINK_DRAINS:
+		return drain(s);
+	case SINK_PAUSES:
+		return restart(s);
+	case SINK_RESENDS:
+		return resend(s);
+	case SINK_RUNS:
+		break;
+	}
+	return false;
+}
+
+int kafka_step(struct sink *s)
+{
+	while (advance(s))
+		;
+	watch(s);
+	int topics_ms = kafka_topics_ask(s->topics), own_ms = -1;
+	if (s->state == SINK_PAUSES) {
+		int64_t left = s->pause_until_ms - clock_steady_ms();
+		own_ms = left > 0 ? (int)left : 0;
+	} else if (s->waiting_since_ms && !s->in_trouble) {
+		own_ms = STALL_MS;
+	}
+	return topics_ms >= 0 && (own_ms < 0 || topics_ms < own_ms) ? topics_ms : own_ms;
+}

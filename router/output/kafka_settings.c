@@ -1,0 +1,445 @@
+#include "router/output/kafka_settings.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "config/config.h"
+#include "router/base/buf.h"
+#include "router/base/cleanup.h"
+#include "router/base/units.h"
+#include "router/output/kafka_properties.h"
+
+#define EMBEDDED "embedded"
+
+static const char *const keys[] = { "none", "auditID", "namespace", "user", "object", NULL };
+static_assert(sizeof keys / sizeof *keys == KEY_OBJECT + 2, "a name for each enum record_key");
+
+static const char *const mechanisms[] = { "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI", NULL };
+
+/* ---- retention ---- */
+
+static bool read_one_retention(struct settings_reader *reader, const struct node *node, int64_t *ret_ms)
+{
+	_free_ char *text = settings_text(reader, node);
+	if (!text)
+		return false;
+	if (strcmp(text, "forever") == 0) {
+		*ret_ms = KAFKA_RETENTION_FOREVER;
+		return true;
+	}
+	if (!units_parse_duration(view_of(text), ret_ms) || *ret_ms <= 0) {
+		settings_problem(reader, node, "retention is a duration such as 400d, or forever");
+		return false;
+	}
+	return true;
+}
+
+static bool read_retention_map(struct settings_reader *reader, const struct node *map, struct kafka_retention *r)
+{
+	bool good = true;
+	for (size_t i = 0; i < map->n; i++) {
+		const struct pair *pair = &map->pairs[i];
+		enum audit_class class_;
+		if (pair->key->kind != NODE_SCALAR || !audit_class_parse(pair->key->text, &class_)) {
+			settings_problem(reader, pair->key,
+				"retention by class knows ADMIN_ACTIVITY, ADMIN_READ, DATA_READ and DATA_WRITE");
+			good = false;
+		} else if (r->ms[class_] != KAFKA_RETENTION_BROKER) {
+			settings_problem(reader, pair->key, "%s is there twice", audit_class_name(class_));
+			good = false;
+		} else if (!read_one_retention(reader, pair->value, &r->ms[class_])) {
+			good = false;
+		}
+	}
+	return good;
+}
+
+static bool read_retention(struct settings_reader *reader, const struct node *node, void *field)
+{
+	struct kafka_retention *r = field;
+	int64_t ms;
+	*r = (struct kafka_retention){ { KAFKA_RETENTION_BROKER } };
+	if (!node || node_is_null(node))
+		return true;
+	if (node->kind == NODE_MAP)
+		return read_retention_map(reader, node, r);
+	if (!read_one_retention(reader, node, &ms))
+		return false;
+	for (int i = 0; i < AUDIT_CLASSES; i++)
+		r->ms[i] = ms;
+	return true;
+}
+
+static void finish_retention(void *field)
+{
+	(void)field;
+}
+
+/* ---- the topic's name ---- */
+
+static bool is_topic_byte(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
+	       c == '-';
+}
+
+static size_t add_text(char *name, size_t used, const char *text)
+{
+	for (; *text; text++, used++)
+		if (used < KAFKA_TOPIC_ROOM - 1)
+			name[used] = is_topic_byte(*text) ? *text : '-';
+	return used;
+}
+
+bool kafka_topic_name(const char *template, enum audit_class class_, const char *cluster, const char *input, char *name)
+{
+	size_t used = 0;
+	while (*template) {
+		struct view rest = view_of(template);
+		if (view_starts(rest, VIEW("{class}"))) {
+			used = add_text(name, used, audit_class_lower(class_));
+			template += sizeof "{class}" - 1;
+		} else if (view_starts(rest, VIEW("{cluster}"))) {
+			used = add_text(name, used, cluster);
+			template += sizeof "{cluster}" - 1;
+		} else if (view_starts(rest, VIEW("{input}"))) {
+			used = add_text(name, used, input);
+			template += sizeof "{input}" - 1;
+		} else {
+			char one[2] = { *template++, 0 };
+			used = add_text(name, used, one);
+		}
+	}
+	name[used < KAFKA_TOPIC_ROOM - 1 ? used : KAFKA_TOPIC_ROOM - 1] = 0;
+	return used < KAFKA_TOPIC_ROOM;
+}
+
+static void check_topic(struct settings_reader *reader, const struct node *at, const struct kafka_settings *k)
+{
+	const char *t = k->topic;
+	if (!*t || strcmp(t, ".") == 0 || strcmp(t, "..") == 0 || strlen(t) >= KAFKA_TOPIC_ROOM)
+		settings_problem(reader, at, "a topic's name has 1 to %d bytes and is not . or ..", KAFKA_TOPIC_ROOM - 1);
+	while (*t) {
+		const char *end = *t == '{' ? strchr(t, '}') : NULL;
+		if (is_topic_byte(*t)) {
+			t++;
+			continue;
+		}
+		struct view name = { t, end ? (size_t)(end - t + 1) : 1 };
+		if (!view_eq(name, VIEW("{class}")) && !view_eq(name, VIEW("{cluster}")) &&
+			!view_eq(name, VIEW("{input}"))) {
+			settings_problem(reader, at,
+				"a topic's name has letters, digits, `.`, `_`, `-`, {class}, {cluster} and {input}, "
+				"not `%.*s`",
+				VIEW_ARGS(name));
+			return;
+		}
+		t += name.len;
+	}
+}
+
+/* ---- the section ---- */
+
+static const struct setting sasl_rows[] = {
+	{
+		.key = "mechanism",
+		.type = SETTING_TEXT,
+		.offset = offsetof(struct kafka_sasl, mechanism),
+		.help = "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or GSSAPI. librdkafka before 2.6.1 cannot do SCRAM with Kafka 4.",
+	},
+	{
+		.key = "username",
+		.type = SETTING_TEXT,
+		.offset = offsetof(struct kafka_sasl, username),
+		.help = "The user's name at the brokers.",
+	},
+	{
+		.key = "password",
+		.type = SETTING_TEXT,
+		.secret = true,
+		.offset = offsetof(struct kafka_sasl, password),
+		.help = "The password; better from the environment (${NAME}) or as password_file.",
+	},
+	{
+		.key = "password_file",
+		.type = SETTING_PATH,
+		.offset = offsetof(struct kafka_sasl, password_file),
+		.help = "A file with the password, less one newline at its end.",
+	},
+	{ .key = NULL },
+};
+
+static const struct section sasl_section = {
+	.name = "output.kafka.sasl",
+	.help = "Who the router is for the brokers.",
+	.size = sizeof(struct kafka_sasl),
+	.rows = sasl_rows,
+};
+
+static const struct setting tls_rows[] = {
+	{
+		.key = "system_ca",
+		.type = SETTING_BOOL,
+		.offset = offsetof(struct kafka_tls, system_ca),
+		.help = "TLS with the authorities that this machine trusts.",
+	},
+	{
+		.key = "ca_file",
+		.type = SETTING_PATH,
+		.offset = offsetof(struct kafka_tls, ca_file),
+		.help = "TLS with the authorities of this PEM file.",
+	},
+	{
+		.key = "certificate_file",
+		.type = SETTING_PATH,
+		.offset = offsetof(struct kafka_tls, certificate_file),
+		.help = "The router's own certificate (PEM), for brokers that ask for one.",
+	},
+	{
+		.key = "key_file",
+		.type = SETTING_PATH,
+		.offset = offsetof(struct kafka_tls, key_file),
+		.help = "The private key of certificate_file (PEM).",
+	},
+	{
+		.key = "key_password",
+		.type = SETTING_TEXT,
+		.secret = true,
+		.offset = offsetof(struct kafka_tls, key_password),
+		.help = "The password of key_file.",
+	},
+	{
+		.key = "key_password_file",
+		.type = SETTING_PATH,
+		.offset = offsetof(struct kafka_tls, key_password_file),
+		.help = "A file with the password of key_file.",
+	},
+	{ .key = NULL },
+};
+
+static const struct section tls_section = {
+	.name = "output.kafka.tls",
+	.help = "TLS to the brokers: on as soon as one of these is said.",
+	.size = sizeof(struct kafka_tls),
+	.rows = tls_rows,
+};
+
+static const struct setting rows[] = {
+	{
+		.key = "brokers",
+		.type = SETTING_TEXTS,
+		.required = true,
+		.offset = offsetof(struct kafka_settings, brokers),
+		.help = "HOST:PORT of one or more brokers to begin with, as a list or with commas; or `embedded`: a Kafka inside this process, for trying out, that keeps the newest 5 MiB of each partition and ends with the process.",
+	},
+	{
+		.key = "topic",
+		.type = SETTING_TEXT,
+		.initial = "audit.{class}",
+		.offset = offsetof(struct kafka_settings, topic),
+		.help = "The topic of each class. {class}, {cluster} and {input} are replaced; what a topic's name cannot hold becomes `-`. Topics that do not exist are made.",
+	},
+	{
+		.key = "key",
+		.type = SETTING_CHOICE,
+		.initial = "auditID",
+		.choices = keys,
+		.offset = offsetof(struct kafka_settings, key),
+		.help = "What the message's key is; events of one key keep their order. `object` is GROUP/RESOURCE/NAMESPACE/NAME.",
+	},
+	{
+		.key = "partitions",
+		.type = SETTING_INT,
+		.initial = "-1",
+		.min = "-1",
+		.max = "100000",
+		.offset = offsetof(struct kafka_settings, partitions),
+		.help = "Of topics that are made; -1: as many as the broker's num.partitions. An existing topic is left alone, and a difference warned of.",
+	},
+	{
+		.key = "replication",
+		.type = SETTING_INT,
+		.initial = "-1",
+		.min = "-1",
+		.max = "1000",
+		.offset = offsetof(struct kafka_settings, replication),
+		.help = "Copies of each partition of topics that are made; -1: the broker's default.replication.factor.",
+	},
+	{
+		.key = "retention",
+		.type = SETTING_VARIANT,
+		.offset = offsetof(struct kafka_settings, retention),
+		.read = read_retention,
+		.finish = finish_retention,
+		.type_text = "duration | forever | {CLASS: duration | forever}",
+		.schema = "{\"anyOf\":[{\"type\":\"string\"},{\"type\":\"object\",\"additionalProperties\":false,"
+			  "\"properties\":{\"ADMIN_ACTIVITY\":{\"type\":\"string\"},\"ADMIN_READ\":{\"type\":\"string\"},"
+			  "\"DATA_READ\":{\"type\":\"string\"},\"DATA_WRITE\":{\"type\":\"string\"}}}]}",
+		.help = "retention.ms of topics that are made, for all classes or by class: {ADMIN_ACTIVITY: 400d, ADMIN_READ: 30d}. Unsaid: the broker's.",
+	},
+	{
+		.key = "compression",
+		.type = SETTING_CHOICE,
+		.initial = "lz4",
+		.choices = kafka_compressions,
+		.offset = offsetof(struct kafka_settings, compression),
+		.help = "How sets of messages are compressed on the way and at the broker.",
+	},
+	{
+		.key = "sasl",
+		.type = SETTING_SECTION,
+		.section = &sasl_section,
+		.offset = offsetof(struct kafka_settings, sasl),
+		.help = "Who the router is for the brokers.",
+	},
+	{
+		.key = "tls",
+		.type = SETTING_SECTION,
+		.section = &tls_section,
+		.offset = offsetof(struct kafka_settings, tls),
+		.help = "TLS to the brokers: on as soon as one of its keys is said.",
+	},
+	{
+		.key = "properties",
+		.type = SETTING_PAIRS,
+		.offset = offsetof(struct kafka_settings, properties),
+		.help = "Any property of librdkafka's producer, as it is. NAME_file reads the value of a property from a file (sasl.password_file).",
+	},
+	{ .key = NULL },
+};
+
+/* ---- checks ---- */
+
+bool kafka_is_embedded(const struct kafka_settings *k)
+{
+	return k->brokers.n == 1 && view_eq(k->brokers.list[0], VIEW(EMBEDDED));
+}
+
+bool kafka_scram_is_old(const struct kafka_settings *k)
+{
+	const char *mechanism = kafka_mechanism(k);
+	return mechanism && strncmp(mechanism, "SCRAM", 5) == 0 && rd_kafka_version() < 0x020601ff;
+}
+
+static void check_brokers(struct settings_reader *reader, const struct node *at, const struct kafka_settings *k)
+{
+	if (k->brokers.n == 0)
+		settings_problem(reader, at, "brokers needs at least one HOST:PORT");
+	for (size_t i = 0; i < k->brokers.n; i++) {
+		struct view broker = k->brokers.list[i];
+		if (broker.len == 0)
+			settings_problem(reader, at, "a broker is HOST:PORT, not empty");
+		else if (k->brokers.n > 1 && view_eq(broker, VIEW(EMBEDDED)))
+			settings_problem(reader, at, "`embedded` stands alone: it is no broker among others");
+	}
+}
+
+static void check_sasl(struct settings_reader *reader, const struct node *map, const struct kafka_settings *k)
+{
+	const struct node *at = tree_get(map, "sasl");
+	const struct kafka_sasl *s = &k->sasl;
+	if (!at)
+		return;
+	bool known = false;
+	for (const char *const *m = mechanisms; s->mechanism && *m; m++)
+		known = known || strcmp(*m, s->mechanism) == 0;
+	if (!s->mechanism)
+		settings_problem(reader, at, "sasl needs a mechanism: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, ...");
+	else if (!known)
+		settings_problem(reader, at, "mechanism %s is not known; did you mean %s?", s->mechanism,
+			nearest_name(s->mechanism, mechanisms) ? nearest_name(s->mechanism, mechanisms)
+							       : "SCRAM-SHA-512");
+	else if (strcmp(s->mechanism, "PLAIN") == 0 || strncmp(s->mechanism, "SCRAM", 5) == 0) {
+		if (!s->username || (!s->password && !s->password_file))
+			settings_problem(reader, at, "%s needs username, and password or password_file", s->mechanism);
+	}
+	if (s->password && s->password_file)
+		settings_problem(reader, at, "password and password_file are two answers to one question");
+	if (s->mechanism && strcmp(s->mechanism, "PLAIN") == 0 && !kafka_tls_is_on(k))
+		settings_warning(reader, at, "PLAIN without tls sends the password in the clear");
+}
+
+static void check_tls(struct settings_reader *reader, const struct node *map, const struct kafka_settings *k)
+{
+	const struct node *at = tree_get(map, "tls");
+	const struct kafka_tls *t = &k->tls;
+	if (!at)
+		return;
+	if (!kafka_tls_is_on(k))
+		settings_problem(reader, at, "tls says nothing: ca_file, or system_ca: on");
+	if (!t->certificate_file != !t->key_file)
+		settings_problem(reader, at, "certificate_file and key_file go together");
+	if (t->key_password && t->key_password_file)
+		settings_problem(reader, at, "key_password and key_password_file are two answers to one question");
+}
+
+static void check(struct settings_reader *reader, const struct node *map, const void *values)
+{
+	const struct kafka_settings *k = values;
+	const struct node *topic = tree_get(map, "topic"), *brokers = tree_get(map, "brokers"),
+			  *partitions = tree_get(map, "partitions"), *replication = tree_get(map, "replication");
+	check_brokers(reader, brokers ? brokers : map, k);
+	check_topic(reader, topic ? topic : map, k);
+	if (k->partitions == 0)
+		settings_problem(reader, partitions ? partitions : map, "partitions is -1 (the broker's) or at least 1");
+	if (k->replication == 0)
+		settings_problem(reader, replication ? replication : map,
+			"replication is -1 (the broker's) or at least 1");
+	check_sasl(reader, map, k);
+	check_tls(reader, map, k);
+	kafka_properties_check(reader, k);
+	if (kafka_scram_is_old(k))
+		settings_warning(reader, map,
+			"Kafka 4 and newer refuse SCRAM from this librdkafka (%s; fixed in 2.6.1): PLAIN over tls or a client "
+			"certificate work",
+			rd_kafka_version_str());
+}
+
+const struct section kafka_section = {
+	.name = "output.kafka",
+	.help = "Kafka: a message for each event, the event's bytes as they are; headers class, rule, cluster and seq.",
+	.size = sizeof(struct kafka_settings),
+	.rows = rows,
+	.check = check,
+};
+
+static bool has_cluster(const struct config *c)
+{
+	if (c->cluster && *c->cluster)
+		return true;
+	for (size_t i = 0; i < c->n_inputs; i++)
+		if (!c->inputs[i].cluster || !*c->inputs[i].cluster)
+			return false;
+	return c->n_inputs > 0;
+}
+
+static bool retention_differs(const struct kafka_retention *r, unsigned classes)
+{
+	int64_t seen = 0;
+	bool any = false;
+	for (int i = 0; i < AUDIT_CLASSES; i++) {
+		if (!(classes & 1u << i))
+			continue;
+		if (any && r->ms[i] != seen)
+			return true;
+		seen = r->ms[i];
+		any = true;
+	}
+	return false;
+}
+
+void kafka_check(struct settings_reader *reader, const struct config *c, const struct config_output *output,
+	const struct node *map)
+{
+	const struct kafka_settings *k = output->own;
+	const struct node *at = tree_get(map, "topic");
+	if (!k->topic)
+		return;
+	if (strstr(k->topic, "{cluster}") && !has_cluster(c))
+		settings_problem(reader, at ? at : map, "the topic has {cluster}, but `cluster` is not set");
+	if (!strstr(k->topic, "{class}") && retention_differs(&k->retention, config_output_classes(c, output)))
+		settings_problem(reader, at ? at : map,
+			"classes with different retention cannot share a topic: put {class} in its name");
+}
