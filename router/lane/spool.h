@@ -8,10 +8,14 @@
  *           appended, less what was forgotten.
  * Limit:    spool_append() refuses with -ENOSPC at bytes_max, and on a full disk; nothing is half written then.
  * Open:     O(1) of the spool's size: segment headers and the newest segment's tail, never all of it.
- * Forget:   spool_forget() frees whole segments; the read position itself is persisted by spool_sync (a small file,
- *           replaced atomically), so that after a crash at most what was read since the last sync comes again.
- * Threads:  one appender and one reader, on the same or on two threads; no call blocks the other but for a short mutex.
- * On disk:  drawn in spool.c, above struct record_header; versioned by its first bytes. CRC32C over header and payload.
+ * Forget:   spool_forget() frees whole segments; the read position itself is persisted by spool_sync (a small file of
+ *           two slots written in turn, which needs no room on a full disk), so that after a crash at most what was read
+ *           since the last sync comes again.
+ * Threads:  one appender and one reader (next, forget, rewind), on the same or on two threads; spool_sync and
+ *           spool_state by any. No call blocks the other but for a short mutex; only an append that begins a segment
+ *           waits for the disk.
+ * On disk:  drawn in spool_segment.h, above struct record_header; versioned by its first bytes. CRC32C over header and
+ *           payload.
  */
 #include <stdint.h>
 
@@ -23,7 +27,7 @@ struct spool;
 struct spool_options {
 	const char *folder;      /* made if absent, mode 0700 */
 	uint64_t bytes_max;      /* of all segments together */
-	uint64_t segment_bytes;  /* a segment is closed once it has so many; 0: 16 MiB */
+	uint64_t segment_bytes;  /* a segment is closed once it has so many, or a quarter of bytes_max; 0: 16 MiB */
 };
 
 /* What a spooled event carries beside its bytes; what a format needs more is decoded again. */
@@ -40,6 +44,7 @@ void spool_close(struct spool *); /* NULL is fine; does not sync */
 
 /* `*ret_position` is where it is; positions only grow. -ENOSPC: full. */
 int spool_append(struct spool *, const struct spool_record *, uint64_t *ret_position);
+/* Once it has failed, appends and syncs fail until the spool is opened anew: what the disk holds is unknown till then. */
 int spool_sync(struct spool *);
 
 /*
@@ -53,7 +58,7 @@ void spool_forget(struct spool *, uint64_t position);
 void spool_rewind(struct spool *);
 
 struct spool_state {
-	uint64_t bytes, records;      /* held: appended and not forgotten; records is exact only since open */
+	uint64_t bytes, records;      /* held: appended and not forgotten; exact but for what is damaged */
 	uint64_t torn_bytes, damaged; /* cut at open; skipped by spool_next */
 };
 struct spool_state spool_state(const struct spool *);

@@ -1,0 +1,325 @@
+/*
+ * What survives what: see spool.h for the promise, spool_segment.h for the bytes. In this file: the appender (append and
+ * roll), the group fsync, and forgetting. spool_open.c finds its way back after a crash, spool_reader.c reads.
+ *
+ *   append      one pwritev; readable at once, durable after the next sync
+ *   roll        fsync of the old segment, then the new one's header and name, then its first record: only the newest
+ *               segment can ever be torn, and whatever is older needs no look at open
+ *   sync        fsync of the active segment; then the cursor, whose place is allocated: it can be written on a full disk
+ *   forget      removes files at once, so that a full disk gets its room back without having to write first
+ *
+ * A failed fsync is final until the spool is opened anew: the kernel has dropped the dirty pages and would say yes next
+ * time without having written them.
+ */
+#include "router/lane/spool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "router/base/buf.h"
+#include "router/lane/spool_priv.h"
+
+void spool_push_segment(struct spool *s, const struct segment *segment)
+{
+	if (s->n_segments == s->segments_room) {
+		s->segments_room = s->segments_room ? s->segments_room * 2 : 16;
+		s->segments = mem_resize(s->segments, s->segments_room * sizeof *s->segments);
+	}
+	s->segments[s->n_segments++] = *segment;
+	s->bytes += segment->bytes;
+}
+
+int spool_start_segment(struct spool *s, uint64_t first, uint64_t number)
+{
+	const struct spool_files *files = &s->files;
+	char name[SEGMENT_NAME_ROOM];
+	segment_name(first, name);
+	int file = files->open(files->disk, name, true);
+	if (file < 0)
+		return file;
+	int r = segment_write_header(files, file, first, number);
+	if (r == 0)
+		r = files->sync(files->disk, file);
+	if (r == 0)
+		r = files->sync_names(files->disk);
+	if (r < 0) {
+		files->close(files->disk, file);
+		(void)files->remove(files->disk, name);
+		return r;
+	}
+	if (s->active >= 0)
+		files->close(files->disk, s->active);
+	s->active = file;
+	s->ragged = false;
+	(void)pthread_mutex_lock(&s->lock);
+	if (s->n_segments && !s->segments[s->n_segments - 1].bytes)
+		s->n_segments--; /* restart()'s */
+	spool_push_segment(s, &(struct segment){ first, first, sizeof(struct segment_header) });
+	(void)pthread_mutex_unlock(&s->lock);
+	return 0;
+}
+
+/* Under `syncing`. */
+static int sync_active(struct spool *s, uint64_t *ret_forgotten, uint64_t *ret_number)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	int r = s->failed;
+	uint64_t end = spool_end(s);
+	bool dirty = end > s->durable;
+	/* Of the same moment: the cursor must not be durable beyond what the records are. */
+	*ret_forgotten = s->forgotten;
+	*ret_number = s->forgotten_number;
+	(void)pthread_mutex_unlock(&s->lock);
+	if (r < 0 || !dirty)
+		return r;
+	r = s->files.sync(s->files.disk, s->active);
+	(void)pthread_mutex_lock(&s->lock);
+	if (r < 0)
+		s->failed = r;
+	else
+		s->durable = end;
+	(void)pthread_mutex_unlock(&s->lock);
+	return r;
+}
+
+/* Under `syncing`. */
+static int save_cursor(struct spool *s, uint64_t forgotten, uint64_t number)
+{
+	if (forgotten == s->saved.position)
+		return 0;
+	struct cursor_slot next = {
+		.generation = s->saved.generation + 1,
+		.position = forgotten,
+		.number = number,
+		.durable = s->durable,
+	};
+	int r = cursor_write(&s->files, s->cursor, &next);
+	if (r == 0)
+		s->saved = next;
+	/* On a file system that writes elsewhere: the records are safe, and only they are what the caller waits for. */
+	return r == -ENOSPC ? 0 : r;
+}
+
+int spool_sync(struct spool *s)
+{
+	uint64_t forgotten, number;
+	(void)pthread_mutex_lock(&s->syncing);
+	int r = sync_active(s, &forgotten, &number);
+	if (r == 0)
+		r = save_cursor(s, forgotten, number);
+	(void)pthread_mutex_unlock(&s->syncing);
+	return r;
+}
+
+static int roll(struct spool *s)
+{
+	uint64_t forgotten, number;
+	(void)pthread_mutex_lock(&s->syncing);
+	(void)pthread_mutex_lock(&s->lock);
+	struct segment last = s->segments[s->n_segments - 1];
+	uint64_t next_number = s->next_number;
+	(void)pthread_mutex_unlock(&s->lock);
+	if (s->ragged)
+		(void)s->files.cut(s->files.disk, s->active, last.bytes);
+	int r = sync_active(s, &forgotten, &number);
+	if (r == 0)
+		r = spool_start_segment(s, last.end, next_number);
+	(void)pthread_mutex_unlock(&s->syncing);
+	if (r == 0)
+		spool_drop_forgotten(s);
+	return r;
+}
+
+/* Under both locks: takes the names of all segments, and leaves one without a file at the spool's end. */
+static struct segment *take_segments(struct spool *s, size_t *ret_n)
+{
+	struct segment *taken = s->segments, none = { spool_end(s), spool_end(s), 0 };
+	*ret_n = s->n_segments;
+	s->segments = NULL;
+	s->n_segments = s->segments_room = 0;
+	s->bytes = 0;
+	spool_push_segment(s, &none);
+	s->durable = none.end; /* nothing before it has to be */
+	return taken;
+}
+
+/*
+ * When nothing is held but the room of what was: removes all segments, the active one too, and starts over at the same
+ * position. The cursor goes first, as it is all that tells the position then. -ENOSPC: there is something held.
+ */
+static int restart(struct spool *s)
+{
+	size_t n = 0;
+	(void)pthread_mutex_lock(&s->syncing);
+	(void)pthread_mutex_lock(&s->lock);
+	uint64_t end = spool_end(s), number = s->next_number;
+	bool idle = s->forgotten == end && s->segments[0].first < end && s->failed == 0;
+	(void)pthread_mutex_unlock(&s->lock);
+	int r = idle ? save_cursor(s, end, number) : -ENOSPC;
+	if (r == 0 && s->saved.position != end)
+		r = -ENOSPC;
+	if (r == 0) {
+		s->files.close(s->files.disk, s->active);
+		s->active = -1;
+		(void)pthread_mutex_lock(&s->lock);
+		struct segment *old = take_segments(s, &n);
+		(void)pthread_mutex_unlock(&s->lock);
+		for (size_t i = 0; i < n; i++) {
+			char name[SEGMENT_NAME_ROOM];
+			segment_name(old[i].first, name);
+			(void)s->files.remove(s->files.disk, name);
+		}
+		free(old);
+		r = spool_start_segment(s, end, number);
+	}
+	(void)pthread_mutex_unlock(&s->syncing);
+	return r;
+}
+
+/* Is there room for so many bytes more? *ret_roll: in a new segment only. */
+static int find_room(struct spool *s, uint64_t more, bool *ret_roll)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	const struct segment *active = &s->segments[s->n_segments - 1];
+	bool used = active->end > active->first;
+	*ret_roll = s->active < 0 || (used && active->bytes >= s->segment_bytes);
+	uint64_t bytes = s->bytes + (*ret_roll ? sizeof(struct segment_header) : 0);
+	int r = s->failed;
+	(void)pthread_mutex_unlock(&s->lock);
+	if (r < 0)
+		return r;
+	return more > s->bytes_max || bytes > s->bytes_max - more ? -ENOSPC : 0;
+}
+
+static int write_record(struct spool *s, const struct spool_record *record, uint64_t size, uint64_t *ret_position)
+{
+	struct record_header header;
+	struct iovec parts[SPOOL_RECORD_PARTS];
+	(void)pthread_mutex_lock(&s->lock);
+	struct segment last = s->segments[s->n_segments - 1];
+	struct frame frame = { .size = size, .number = s->next_number, .durable = s->durable };
+	(void)pthread_mutex_unlock(&s->lock);
+	frame_make(record, &frame, last.end, &header, parts);
+	int r = s->files.write(s->files.disk, s->active, parts, SPOOL_RECORD_PARTS, last.bytes);
+	if (r < 0) {
+		/* What cannot be taken back lies after the end: the next record overwrites it, the next open cuts it. */
+		s->ragged = s->files.cut(s->files.disk, s->active, last.bytes) < 0;
+		return r;
+	}
+	(void)pthread_mutex_lock(&s->lock);
+	struct segment *active = &s->segments[s->n_segments - 1];
+	active->end += size;
+	active->bytes += size;
+	s->bytes += size;
+	s->next_number++;
+	(void)pthread_mutex_unlock(&s->lock);
+	*ret_position = last.end + size;
+	return 0;
+}
+
+static int try_append(struct spool *s, const struct spool_record *record, uint64_t *ret_position)
+{
+	bool want_roll;
+	uint64_t size = frame_size(record);
+	int r = find_room(s, size, &want_roll);
+	if (r == 0 && want_roll)
+		r = roll(s);
+	return r < 0 ? r : write_record(s, record, size, ret_position);
+}
+
+int spool_append(struct spool *s, const struct spool_record *record, uint64_t *ret_position)
+{
+	int r = try_append(s, record, ret_position);
+	if (r == -ENOSPC && restart(s) == 0)
+		r = try_append(s, record, ret_position);
+	return r;
+}
+
+void spool_drop_forgotten(struct spool *s)
+{
+	for (;;) {
+		char name[SEGMENT_NAME_ROOM];
+		(void)pthread_mutex_lock(&s->lock);
+		bool drop = s->n_segments > 1 && s->segments[0].end <= s->forgotten;
+		if (drop) {
+			segment_name(s->segments[0].first, name);
+			s->bytes -= s->segments[0].bytes;
+			s->n_segments--;
+			memmove(s->segments, s->segments + 1, s->n_segments * sizeof *s->segments);
+		}
+		(void)pthread_mutex_unlock(&s->lock);
+		if (!drop)
+			return;
+		(void)s->files.remove(s->files.disk, name); /* what stays is found and removed at the next open */
+	}
+}
+
+/* Which segment holds the record that starts there. False: none, it is the end, or between two segments. */
+static bool segment_of(struct spool *s, uint64_t position, uint64_t *ret_first)
+{
+	for (size_t i = 0; i < s->n_segments; i++)
+		if (s->segments[i].first <= position && position < s->segments[i].end) {
+			*ret_first = s->segments[i].first;
+			return true;
+		}
+	return false;
+}
+
+/* The number of the record that starts there, from its header: the page is in memory, the reader has just read it. */
+static bool number_from_disk(struct spool *s, uint64_t first, uint64_t position, uint64_t *ret_number)
+{
+	const struct spool_files *files = &s->files;
+	if (s->reader.window.file >= 0 && s->reader.first == first)
+		return segment_number(files, s->reader.window.file, first, position, ret_number);
+	char name[SEGMENT_NAME_ROOM];
+	segment_name(first, name);
+	int file = files->open(files->disk, name, false);
+	if (file < 0)
+		return false;
+	bool found = segment_number(files, file, first, position, ret_number);
+	files->close(files->disk, file);
+	return found;
+}
+
+void spool_forget_to(struct spool *s, uint64_t position)
+{
+	uint64_t first, number = 0;
+	(void)pthread_mutex_lock(&s->lock);
+	assert(position <= spool_end(s));
+	if (position == s->gap_from)
+		position = s->gap_to;
+	bool known = true, ahead = position > s->forgotten, all = position == spool_end(s);
+	if (all)
+		number = s->next_number;
+	else if (position == s->reader.number_at)
+		number = s->reader.number;
+	else
+		known = !segment_of(s, position, &first);
+	(void)pthread_mutex_unlock(&s->lock);
+	if (!ahead)
+		return;
+	if (!known && !number_from_disk(s, first, position, &number))
+		number = 0; /* damaged: the count catches up with the next record that is forgotten */
+	(void)pthread_mutex_lock(&s->lock);
+	s->forgotten = position;
+	if (number > s->forgotten_number)
+		s->forgotten_number = number < s->next_number ? number : s->next_number;
+	(void)pthread_mutex_unlock(&s->lock);
+	if (all)
+		spool_reader_leave(s); /* a file that it keeps open keeps its room on the disk */
+	spool_drop_forgotten(s);
+}
+
+struct spool_state spool_state(const struct spool *spool)
+{
+	struct spool *s = (struct spool *)spool; /* for its lock */
+	(void)pthread_mutex_lock(&s->lock);
+	struct spool_state state = {
+		.bytes = spool_end(s) - s->forgotten,
+		.records = s->next_number - s->forgotten_number,
+		.torn_bytes = s->torn_bytes,
+		.damaged = s->damaged,
+	};
+	(void)pthread_mutex_unlock(&s->lock);
+	return state;
+}

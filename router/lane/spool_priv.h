@@ -1,0 +1,70 @@
+#pragma once
+/*
+ * spool_priv -- private to the spool: its state, and who may touch what.
+ *
+ * Threads: `syncing` is held over an fsync and over the change of segments: by any one thread in spool_sync, by the
+ *          appender in a roll. `lock` is held for a few assignments. Order: syncing, then lock.
+ *          active and ragged are changed by the appender under `syncing`, so either suffices to read them.
+ */
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "router/lane/spool.h"
+#include "router/lane/spool_files.h"
+#include "router/lane/spool_segment.h"
+
+struct segment {
+	uint64_t first, end; /* positions */
+	uint64_t bytes;      /* of the file */
+};
+
+struct spool_reader {
+	struct window window; /* file < 0: none open */
+	uint64_t first;       /* of the segment that is open */
+	uint64_t position;    /* of the next record */
+	uint64_t number;      /* of the record that starts at number_at */
+	uint64_t number_at;
+};
+
+struct spool {
+	struct spool_files files;
+	char *folder;
+	uint64_t bytes_max, segment_bytes;
+
+	pthread_mutex_t syncing;
+	int active;               /* the newest segment's file */
+	bool ragged;              /* bytes may stand after its end: a write failed, and taking it back too */
+	int cursor;               /* file */
+	struct cursor_slot saved; /* what it holds */
+
+	struct spool_reader reader;
+
+	pthread_mutex_t lock;     /* for all below */
+	struct segment *segments; /* at least one; the last is active */
+	size_t n_segments, segments_room;
+	uint64_t bytes;           /* of all segments' files */
+	uint64_t next_number;     /* of the record that will be appended */
+	uint64_t durable;         /* position up to which all is fsynced */
+	uint64_t forgotten, forgotten_number;
+	uint64_t gap_from, gap_to; /* positions that were skipped last: forgetting up to the one forgets up to the other */
+	uint64_t counted_to;      /* skips before it are counted: a rewind counts none twice */
+	int failed;               /* -errno of an fsync: what the kernel did with the bytes is unknown from then on */
+	uint64_t torn_bytes, damaged;
+};
+
+/* The position after the last record. Under lock. */
+static inline uint64_t spool_end(const struct spool *s)
+{
+	return s->segments[s->n_segments - 1].end;
+}
+
+void spool_push_segment(struct spool *, const struct segment *); /* under lock, or before there are threads */
+/* Makes a segment, durable before its first record, and makes it the active one. Appender's, under `syncing`. */
+int spool_start_segment(struct spool *, uint64_t first, uint64_t number);
+/* Closes the reader's file; what spool_next returned last stays valid. */
+void spool_reader_leave(struct spool *);
+/* Everything up to `position` needs no keeping: moves `forgotten` and removes whole segments. The reader's thread. */
+void spool_forget_to(struct spool *, uint64_t position);
+/* Removes segments of which nothing is held, except the active one. Any thread. */
+void spool_drop_forgotten(struct spool *);
