@@ -67,7 +67,9 @@ static char *read_type(struct settings_reader *reader, const struct kind *kind, 
 			buf_text(&known));
 		return NULL;
 	}
-	_free_ char *type = settings_text(reader, node);
+	/* `type: null` means the output of that name, whatever YAML makes of it. */
+	bool is_word = node_is_null(node) && node->text.len;
+	_free_ char *type = is_word ? mem_text(node->text) : settings_text(reader, node);
 	for (size_t i = 0; type && kind->names[i]; i++)
 		if (strcmp(type, kind->names[i]) == 0)
 			return TAKE_PTR(type);
