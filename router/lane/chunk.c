@@ -129,6 +129,15 @@ int chunk_grow(struct chunk *c, size_t room)
 	return 0;
 }
 
+struct chunk *chunk_adopt(struct budget *budget, struct buf *buf)
+{
+	struct chunk *c = mem_zero(1, sizeof *c);
+	budget_force(budget, buf->room);
+	*c = (struct chunk){ .budget = budget, .references = 1, .room = buf->room, .len = buf->len, .bytes = buf->ptr };
+	*buf = (struct buf){ 0 };
+	return c;
+}
+
 struct chunk *chunk_hold(struct chunk *c)
 {
 	atomic_fetch_add_explicit(&c->references, 1, memory_order_relaxed);

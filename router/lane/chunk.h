@@ -40,5 +40,11 @@ struct chunk {
 int chunk_create(struct chunk **ret_chunk, struct budget *, size_t room);
 /* Grows bytes (before it is shared), for an event that is longer than a chunk. Waits as chunk_create; what it holds stays. */
 int chunk_grow(struct chunk *, size_t room);
+/*
+ * Makes a chunk of what a buf holds, and empties the buf. Never waits for the budget, only counts: for bytes that had to be
+ * made while others are held, where waiting would be for ever.
+ */
+struct buf;
+struct chunk *chunk_adopt(struct budget *, struct buf *);
 struct chunk *chunk_hold(struct chunk *);
 void chunk_release(struct chunk *); /* NULL is fine */

@@ -257,6 +257,15 @@ static void retry_undead(struct lane *l)
 
 /* ---- the worker ---- */
 
+static void free_list(struct batch *b)
+{
+	while (b) {
+		struct batch *next = b->next;
+		batch_free(b);
+		b = next;
+	}
+}
+
 static struct batch *queue_pop(struct lane *l)
 {
 	struct batch *b = l->head;
@@ -317,6 +326,9 @@ static void *work(void *context)
 		(void)!read(l->wake_fd, &count, sizeof count);
 		retry_undead(l);
 	}
+	/* lane_push takes nothing any more; what waits here would only keep memory from the other lanes. */
+	free_list(l->head);
+	l->head = l->tail = NULL;
 	return NULL;
 }
 
@@ -399,6 +411,8 @@ int lane_push(struct lane *l, struct batch *b)
 	assert(b->n && b->open == b->n);
 	b->lane = l;
 	b->pushed_ms = clock_steady_ms();
+	if (lane_idle(l))
+		l->progress_ms = b->pushed_ms;
 	l->counters.received_bytes += b->bytes;
 	l->counters.received_events += b->n;
 	(void)pthread_mutex_lock(&l->mutex);
@@ -445,15 +459,6 @@ void lane_stop(struct lane *l)
 	wake(l);
 }
 
-static void free_list(struct batch *b)
-{
-	while (b) {
-		struct batch *next = b->next;
-		batch_free(b);
-		b = next;
-	}
-}
-
 void lane_join(struct lane *l)
 {
 	if (!l)
@@ -461,7 +466,6 @@ void lane_join(struct lane *l)
 	(void)pthread_join(l->worker, NULL);
 	l->ops->close(l->sink);
 	free_list(l->taken);
-	free_list(l->head);
 	while (l->undead) {
 		struct undead *u = l->undead;
 		l->undead = u->next;

@@ -65,7 +65,7 @@ void lane_join(struct lane *);
 int lane_sync(struct lane *);
 
 bool lane_idle(const struct lane *);                 /* everything pushed has an outcome */
-int64_t lane_progress_ms(const struct lane *);       /* clock_steady_ms of the last outcome (or of the start) */
+int64_t lane_progress_ms(const struct lane *);       /* clock_steady_ms of the last outcome, or of when it last got something to do */
 const struct lane_counters *lane_counters(const struct lane *);
 const char *lane_name(const struct lane *);          /* "siem/ADMIN_ACTIVITY" */
 const struct config_output *lane_output(const struct lane *);

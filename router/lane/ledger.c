@@ -64,7 +64,7 @@ void ledger_destroy(struct ledger *l)
 	free(l);
 }
 
-struct span *ledger_open(struct ledger *l, uint64_t end, const uint64_t *first_seq)
+struct span *ledger_open(struct ledger *l, const uint64_t *first_seq)
 {
 	struct span *s = mem_zero(1, sizeof *s);
 	s->ledger = l;
@@ -72,9 +72,8 @@ struct span *ledger_open(struct ledger *l, uint64_t end, const uint64_t *first_s
 	if (l->n_lanes)
 		memcpy(s->first_seq, first_seq, l->n_lanes * sizeof *s->first_seq);
 	(void)pthread_mutex_lock(&l->mutex);
+	assert(!l->tail || l->tail->committed);
 	s->start = l->tail ? l->tail->end : l->position;
-	s->end = end;
-	assert(end >= s->start);
 	if (l->tail)
 		l->tail->next = s;
 	else
@@ -126,11 +125,12 @@ void ledger_join(struct span *s, unsigned lane)
 	(void)pthread_mutex_unlock(&l->mutex);
 }
 
-void ledger_commit(struct span *s, const uint64_t *next_seq)
+void ledger_commit(struct span *s, uint64_t end, const uint64_t *next_seq)
 {
 	struct ledger *l = s->ledger;
 	(void)pthread_mutex_lock(&l->mutex);
-	assert(!s->committed);
+	assert(!s->committed && end >= s->start);
+	s->end = end;
 	s->committed = true;
 	if (l->n_lanes)
 		memcpy(l->next_seq, next_seq, l->n_lanes * sizeof *l->next_seq);

@@ -30,17 +30,17 @@ int ledger_create(struct ledger **ret_ledger, unsigned n_lanes, void (*news)(voi
 void ledger_destroy(struct ledger *); /* spans that are still open are forgotten: the source has them */
 
 /*
- * Opens the span that ends at `end` (the next one starts there). `first_seq[lane]` is the sequence number that the
- * lane's first event in this span has, or would have. The caller itself holds the span open until ledger_commit.
+ * Opens the span that starts where the last one ended. `first_seq[lane]` is the sequence number that the lane's first
+ * event in this span has, or would have. One at a time: the caller holds the span open until ledger_commit.
  */
-struct span *ledger_open(struct ledger *, uint64_t end, const uint64_t *first_seq);
+struct span *ledger_open(struct ledger *, const uint64_t *first_seq);
 /* This lane has events in the span. Before ledger_commit, once a lane. */
 void ledger_join(struct span *, unsigned lane);
 /*
- * The caller has handed over all of the span and must not touch it again. `next_seq[lane]` is the number of the lane's
- * first event after it.
+ * The caller has handed over all of the span, which ends at `end`, and must not touch it again. `next_seq[lane]` is the
+ * number of the lane's first event after it.
  */
-void ledger_commit(struct span *, const uint64_t *next_seq);
+void ledger_commit(struct span *, uint64_t end, const uint64_t *next_seq);
 /* The lane is done with the span. Once for each ledger_join. */
 void ledger_close(struct span *, unsigned lane);
 

@@ -1,0 +1,105 @@
+#include "router/line.h"
+
+#include <stdio.h>
+
+#include "router/event/text.h"
+
+bool line_next(struct view *rest, struct view *ret_line)
+{
+	if (!rest->len)
+		return false;
+	const char *newline = memchr(rest->ptr, '\n', rest->len);
+	size_t len = newline ? (size_t)(newline - rest->ptr) : rest->len;
+	size_t used = newline ? len + 1 : len;
+	*ret_line = (struct view){ rest->ptr, len };
+	rest->ptr += used;
+	rest->len -= used;
+	return true;
+}
+
+static void complete_item(struct view item, struct view api_version, struct buf *out)
+{
+	buf_add_view(out, VIEW("{\"kind\":\"Event\""));
+	if (api_version.ptr) {
+		buf_add_view(out, VIEW(",\"apiVersion\":"));
+		text_add_quoted(out, api_version);
+	}
+	struct text_walk members = text_walk_start(item);
+	struct text_member first;
+	if (text_walk_next(&members, &first))
+		buf_add_byte(out, ',');
+	buf_add(out, item.ptr + 1, item.len - 1);
+}
+
+/* A newline is white space between an item's tokens; as the end of a line it must not stay. */
+static void flatten(char *bytes, size_t len)
+{
+	for (char *at = bytes; (at = memchr(at, '\n', len - (size_t)(at - bytes)));)
+		*at = ' ';
+}
+
+void line_complete_items(struct list_items *items, struct decoder *item_decoder, struct buf *out)
+{
+	struct view item;
+	while (decode_list_next(items, &item)) {
+		struct event e;
+		size_t end, start = out->len;
+		enum decode_result result = decode_line(item_decoder, item, &e, &end);
+		bool object = item.len && item.ptr[0] == '{';
+		if (object && !e.kind.ptr && (result == DECODE_OK || result == DECODE_NOT_EVENT))
+			complete_item(item, items->api_version, out);
+		else
+			buf_add_view(out, item);
+		flatten(out->ptr + start, out->len - start);
+		buf_add_byte(out, '\n');
+	}
+}
+
+static bool has(struct view line, struct view text)
+{
+	return memmem(line.ptr, line.len, text.ptr, text.len) != NULL;
+}
+
+/* A line that is a piece of a JSON text printed over many lines: `{`, `}`, `],` or `  "key": value,`. */
+static bool is_pretty_piece(struct view line)
+{
+	size_t i = 0;
+	while (i < line.len && (line.ptr[i] == ' ' || line.ptr[i] == '\t'))
+		i++;
+	while (line.len > i && line.ptr[line.len - 1] == '\r')
+		line.len--;
+	if (line.len - i <= 2 && i < line.len)
+		return strchr("{}[],", line.ptr[i]) != NULL;
+	return i > 0 && i < line.len && line.ptr[i] == '"' && has(line, VIEW("\": "));
+}
+
+static bool is_utf16(struct view line)
+{
+	if (line.len >= 2 && (memcmp(line.ptr, "\xff\xfe", 2) == 0 || memcmp(line.ptr, "\xfe\xff", 2) == 0))
+		return true;
+	return line.len >= 4 && ((line.ptr[0] == '{' && !line.ptr[1] && line.ptr[2] == '"' && !line.ptr[3]) ||
+		(!line.ptr[0] && line.ptr[1] == '{' && !line.ptr[2] && line.ptr[3] == '"'));
+}
+
+static const char *say(char *reason, const char *sentence, const char *code)
+{
+	(void)snprintf(reason, LINE_REASON_ROOM, "%s", sentence);
+	return code;
+}
+
+const char *line_diagnose(struct view line, enum decode_result result, size_t at, char *reason)
+{
+	if (result == DECODE_NOT_EVENT)
+		return say(reason, "JSON, but not an audit event (kind Event or none, stage and verb as text)",
+			"not_an_event");
+	if (is_utf16(line))
+		return say(reason, "UTF-16: audit logs are UTF-8", "not_json");
+	if (has(line, VIEW(" AUDIT: id=\"")))
+		return say(reason, "the apiserver's legacy format: set --audit-log-format=json", "not_json");
+	if (line.len >= 3 && memcmp(line.ptr, "\xef\xbb\xbf", 3) == 0)
+		return say(reason, "a byte order mark stands before the event", "not_json");
+	if (is_pretty_piece(line))
+		return say(reason, "pretty-printed JSON: an event must be on one line (jq -c . makes it so)", "not_json");
+	(void)snprintf(reason, LINE_REASON_ROOM, "%s, at byte %zu", decode_result_text(result), at + 1);
+	return result == DECODE_DEEP ? "too_deep" : "not_json";
+}

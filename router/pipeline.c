@@ -1,0 +1,399 @@
+/*
+ * Main's thread: starts everything, waits for news and signals, settles once a second, ends everything.
+ */
+#include "router/pipeline.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "router/base/buf.h"
+#include "router/base/cleanup.h"
+#include "router/base/clock.h"
+#include "router/base/io.h"
+#include "router/base/log.h"
+#include "router/lane/chunk.h"
+#include "router/lane/dead_letters.h"
+#include "router/pipeline_state.h"
+
+enum {
+	SETTLE_MS = 1000,         /* between two settlements */
+	TICK_MS = 200,            /* of main's loop: progress, stuck lanes */
+	SHARE_PART = 2,           /* lanes together may pin one half of memory_max; inputs always find the other */
+	TROUBLE_ROOM = 512,
+};
+
+/* Never logged by its bytes: a dead letter may hold secrets, so the folder is 0700 and the files 0600. */
+static const uint64_t dead_letters_bytes_max = 1ull << 30;
+
+/* ---- start ---- */
+
+static void tell(struct pipeline *p)
+{
+	uint64_t one = 1;
+	(void)!write(p->news_fd, &one, sizeof one);
+}
+
+static void news(void *context)
+{
+	tell(context);
+}
+
+static int take_signals(struct pipeline *p, struct err *err)
+{
+	sigset_t set;
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	(void)pthread_sigmask(SIG_BLOCK, &set, &p->signals_before);
+	(void)signal(SIGPIPE, SIG_IGN);
+	p->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	p->news_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return p->signal_fd < 0 || p->news_fd < 0 ? err_set(err, "cannot take signals: %s", strerror(errno)) : 0;
+}
+
+static int open_dead_letters(struct pipeline *p, struct err *err)
+{
+	const struct config *c = p->config;
+	_free_ char *folder = io_join(c->state_dir, "dead-letters");
+	_free_ char *outputs = io_join(folder, "outputs");
+	int r = io_make_folders(c->state_dir, 0700);
+	if (r < 0)
+		return err_set(err, "state_dir %s: %s", c->state_dir, strerror(-r));
+	r = dead_letters_open(&p->routing.broken, folder, "inputs", dead_letters_bytes_max, err);
+	for (size_t i = 0; r == 0 && i < c->n_outputs; i++)
+		r = dead_letters_open(&p->dead[i], outputs, c->outputs[i].name, dead_letters_bytes_max, err);
+	return r;
+}
+
+static int start_lanes(struct pipeline *p, struct err *err)
+{
+	const struct plan *plan = p->routing.plan;
+	for (; p->n_lanes < plan->n_lanes; p->n_lanes++) {
+		const struct plan_lane *lane = &plan->lanes[p->n_lanes];
+		struct lane_options options = {
+			.config = p->config,
+			.output = lane->output,
+			.class_ = lane->class_,
+			.number = p->n_lanes,
+			.share_bytes = lane->output->common.queue_bytes ? lane->output->common.queue_bytes :
+				p->config->memory_max / SHARE_PART / plan->n_lanes,
+			.budget = p->budget,
+			.dead_letters = p->dead[lane->output - p->config->outputs],
+		};
+		struct err inner = { 0 };
+		int r = lane_start(&p->lanes[p->n_lanes], &options, &inner);
+		if (r < 0)
+			return err_at(err, p->config->path, lane->output->line, lane->output->column, "output \"%s\": %s",
+				lane->output->name, inner.text);
+	}
+	return 0;
+}
+
+static void *run_input(void *context)
+{
+	struct pipeline_input *in = context;
+	in->config->ops->run(in->input);
+	in->ended = true;
+	tell(in->pipeline);
+	return NULL;
+}
+
+static int start_input(struct pipeline *p, size_t i, struct err *err)
+{
+	struct pipeline_input *in = &p->inputs[i];
+	in->pipeline = p;
+	in->config = &p->config->inputs[i];
+	int r = feed_create(&in->feed, &p->routing, in->config, p->n_lanes, news, p);
+	if (r < 0)
+		return err_set(err, "%s", strerror(-r));
+	struct input_options options = {
+		.config = p->config,
+		.input = in->config,
+		.budget = p->budget,
+		.feed = in->feed,
+		.once = p->once,
+	};
+	struct err inner = { 0 };
+	r = in->config->ops->open(&in->input, &options, &inner);
+	if (r < 0)
+		return err_at(err, p->config->path, in->config->line, in->config->column, "input \"%s\": %s",
+			in->config->name, inner.text);
+	return 0;
+}
+
+static int start_threads(struct pipeline *p, struct err *err)
+{
+	for (size_t i = 0; i < p->config->n_inputs; i++) {
+		int r = pthread_create(&p->inputs[i].thread, NULL, run_input, &p->inputs[i]);
+		if (r)
+			return err_set(err, "cannot start a thread: %s", strerror(r));
+		p->inputs[i].started = true;
+	}
+	return 0;
+}
+
+static int make_plan(struct pipeline *p, struct err *err)
+{
+	struct problems problems = { 0 };
+	int r = plan_create(&p->routing.plan, p->config, &problems);
+	if (r < 0 && problems.n)
+		*err = problems.list[0].err;
+	problems_finish(&problems);
+	return r;
+}
+
+static int start(struct pipeline *p, struct err *err)
+{
+	const struct config *c = p->config;
+	int r = make_plan(p, err);
+	if (r < 0)
+		return r;
+	unsigned n = p->routing.plan->n_lanes;
+	if (n > LEDGER_LANES_MAX)
+		return err_set(err, "%u lanes (outputs times classes) are more than %d", n, LEDGER_LANES_MAX);
+	p->dead = mem_zero(c->n_outputs, sizeof *p->dead);
+	p->lanes = mem_zero(n, sizeof(struct lane *));
+	p->abandoned = mem_zero(n, sizeof *p->abandoned);
+	p->inputs = mem_zero(c->n_inputs, sizeof *p->inputs);
+	p->routing.lanes = p->lanes;
+	p->routing.filtered = mem_zero(n, sizeof *p->routing.filtered);
+	p->routing.budget = p->budget;
+	r = take_signals(p, err);
+	if (r == 0)
+		r = open_dead_letters(p, err);
+	if (r == 0)
+		r = start_lanes(p, err);
+	for (size_t i = 0; r == 0 && i < c->n_inputs; i++)
+		r = start_input(p, i, err);
+	return r == 0 ? start_threads(p, err) : r;
+}
+
+int pipeline_start(struct pipeline **ret_pipeline, const struct config *config, bool once, struct err *err)
+{
+	struct pipeline *p = mem_zero(1, sizeof *p);
+	p->config = config;
+	p->once = once;
+	p->news_fd = p->signal_fd = -1;
+	p->started_ms = clock_steady_ms();
+	(void)pthread_mutex_init(&p->routing.plan_mutex, NULL);
+	int r = budget_create(&p->budget, config->memory_max);
+	if (r == 0)
+		r = start(p, err);
+	if (r < 0) {
+		pipeline_end(p);
+		return r;
+	}
+	*ret_pipeline = p;
+	return 0;
+}
+
+/* ---- while it runs ---- */
+
+/*
+ * Tells inputs how far everything is safe. The order matters at kill -9 and power loss: positions first, then what they
+ * stand for is made durable, then the positions are acted on.
+ */
+static void settle(struct pipeline *p)
+{
+	size_t n = p->config->n_inputs;
+	_free_ uint64_t *positions = mem_zero(n, sizeof *positions);
+	for (size_t i = 0; i < n; i++)
+		positions[i] = ledger_positions(p->inputs[i].feed->ledger, NULL);
+	for (unsigned i = 0; i < p->n_lanes; i++) {
+		int r = lane_sync(p->lanes[i]);
+		if (r < 0) {
+			log_limited(LOG_ERROR, NULL, "%s cannot be made durable: %s", lane_name(p->lanes[i]), strerror(-r));
+			return;
+		}
+	}
+	int r = dead_letters_sync(p->routing.broken);
+	for (size_t i = 0; r == 0 && i < p->config->n_outputs; i++)
+		r = dead_letters_sync(p->dead[i]);
+	if (r < 0) {
+		log_limited(LOG_ERROR, NULL, "the dead letters cannot be made durable: %s", strerror(-r));
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct pipeline_input *in = &p->inputs[i];
+		if (positions[i] == in->settled)
+			continue;
+		in->settled = positions[i];
+		if (in->config->ops->settled)
+			in->config->ops->settled(in->input, positions[i]);
+	}
+}
+
+/* Sleeps until news, a signal or the tick. True: SIGTERM or SIGINT came. */
+static bool wait_for_news(struct pipeline *p)
+{
+	struct pollfd fds[] = { { .fd = p->signal_fd, .events = POLLIN }, { .fd = p->news_fd, .events = POLLIN } };
+	struct signalfd_siginfo info;
+	uint64_t count;
+	(void)poll(fds, 2, TICK_MS);
+	(void)!read(p->news_fd, &count, sizeof count);
+	return read(p->signal_fd, &info, sizeof info) == sizeof info;
+}
+
+static bool inputs_ended(const struct pipeline *p)
+{
+	for (size_t i = 0; i < p->config->n_inputs; i++)
+		if (!p->inputs[i].ended)
+			return false;
+	return true;
+}
+
+static bool lanes_idle(const struct pipeline *p)
+{
+	for (unsigned i = 0; i < p->n_lanes; i++)
+		if (!p->abandoned[i] && !lane_idle(p->lanes[i]))
+			return false;
+	return true;
+}
+
+/* run --once: lanes with work that made no progress for once_wait are named and left; the others go on. */
+static void abandon_stuck(struct pipeline *p)
+{
+	int64_t now = clock_steady_ms();
+	for (unsigned i = 0; i < p->n_lanes; i++) {
+		struct lane *l = p->lanes[i];
+		char trouble[TROUBLE_ROOM];
+		if (p->abandoned[i] || lane_idle(l) || now - lane_progress_ms(l) < p->config->once_wait_ms)
+			continue;
+		lane_trouble(l, trouble, sizeof trouble);
+		log_line(LOG_ERROR, NULL, "%s made no progress for %lld s%s%s: what is left of it stays at the source",
+			lane_name(l), (long long)(p->config->once_wait_ms / 1000), *trouble ? ", " : "", trouble);
+		p->abandoned[i] = true;
+		p->wrong = true;
+		lane_stop(l);
+	}
+}
+
+static void finish_lanes(struct pipeline *p)
+{
+	for (unsigned i = 0; i < p->n_lanes; i++)
+		lane_finish(p->lanes[i]);
+}
+
+static void stop_inputs(struct pipeline *p)
+{
+	p->routing.stopping = true;
+	for (size_t i = 0; i < p->config->n_inputs; i++)
+		if (p->inputs[i].input)
+			p->inputs[i].config->ops->stop(p->inputs[i].input);
+}
+
+/* After a signal: what the lanes have is delivered within shutdown_wait; a second signal ends it at once. */
+static void drain(struct pipeline *p)
+{
+	int64_t until = clock_steady_ms() + p->config->shutdown_wait_ms;
+	stop_inputs(p);
+	finish_lanes(p);
+	while (!(inputs_ended(p) && lanes_idle(p)) && clock_steady_ms() < until)
+		if (wait_for_news(p))
+			break;
+	settle(p);
+}
+
+/* What the counters say: was anything dead-lettered, refused, unreadable or left? */
+static enum pipeline_result result(const struct pipeline *p)
+{
+	bool wrong = p->wrong;
+	for (size_t i = 0; i < p->config->n_inputs; i++) {
+		const struct feed_counters *c = &p->inputs[i].feed->counters;
+		wrong = wrong || c->broken || c->troubles || c->left;
+	}
+	for (unsigned i = 0; i < p->n_lanes; i++) {
+		const struct lane_counters *c = lane_counters(p->lanes[i]);
+		wrong = wrong || c->dead_events || !lane_idle(p->lanes[i]);
+	}
+	return wrong ? PIPELINE_WRONG : PIPELINE_DONE;
+}
+
+enum pipeline_result pipeline_run_once(struct pipeline *p)
+{
+	int64_t settled_ms = clock_steady_ms();
+	bool finishing = false, stopped = false;
+	while (!stopped && !(finishing && lanes_idle(p))) {
+		stopped = wait_for_news(p);
+		if (!finishing && inputs_ended(p)) {
+			finish_lanes(p);
+			finishing = true;
+		}
+		if (clock_steady_ms() - settled_ms >= SETTLE_MS) {
+			settle(p);
+			settled_ms = clock_steady_ms();
+		}
+		abandon_stuck(p);
+		progress_show(p);
+	}
+	progress_clear(p);
+	if (stopped) {
+		drain(p);
+		p->wrong = p->wrong || !inputs_ended(p) || !lanes_idle(p);
+		return PIPELINE_WRONG;
+	}
+	settle(p);
+	return result(p);
+}
+
+enum pipeline_result pipeline_run(struct pipeline *p)
+{
+	int64_t settled_ms = clock_steady_ms();
+	while (!wait_for_news(p)) {
+		if (clock_steady_ms() - settled_ms < SETTLE_MS)
+			continue;
+		settle(p);
+		settled_ms = clock_steady_ms();
+	}
+	drain(p);
+	return PIPELINE_DONE;
+}
+
+/* ---- end ---- */
+
+void pipeline_end(struct pipeline *p)
+{
+	if (!p)
+		return;
+	if (p->inputs)
+		stop_inputs(p);
+	if (p->budget)
+		budget_stop(p->budget);
+	for (unsigned i = 0; i < p->n_lanes; i++)
+		lane_stop(p->lanes[i]);
+	for (size_t i = 0; p->inputs && i < p->config->n_inputs; i++) {
+		struct pipeline_input *in = &p->inputs[i];
+		if (in->started)
+			(void)pthread_join(in->thread, NULL);
+		if (in->input)
+			in->config->ops->close(in->input);
+	}
+	for (unsigned i = 0; i < p->n_lanes; i++)
+		lane_join(p->lanes[i]);
+	for (size_t i = 0; p->inputs && i < p->config->n_inputs; i++)
+		feed_destroy(p->inputs[i].feed);
+	for (size_t i = 0; p->dead && i < p->config->n_outputs; i++)
+		dead_letters_close(p->dead[i]);
+	dead_letters_close(p->routing.broken);
+	plan_release(p->routing.plan);
+	budget_destroy(p->budget);
+	(void)pthread_mutex_destroy(&p->routing.plan_mutex);
+	if (p->signal_fd >= 0) {
+		(void)close(p->signal_fd);
+		(void)pthread_sigmask(SIG_SETMASK, &p->signals_before, NULL);
+	}
+	if (p->news_fd >= 0)
+		(void)close(p->news_fd);
+	free(p->routing.filtered);
+	free(p->abandoned);
+	free(p->lanes);
+	free(p->dead);
+	free(p->inputs);
+	free(p);
+}

@@ -1,0 +1,106 @@
+#include "router/plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "router/base/buf.h"
+
+static struct classifier_override *overrides_of(const struct config *config, struct problems *problems)
+{
+	const struct text_pairs *said = &config->classifier.override_;
+	struct classifier_override *list = mem_zero(said->n, sizeof *list);
+	for (size_t i = 0; i < said->n; i++) {
+		const struct text_pair *pair = &said->list[i];
+		list[i] = (struct classifier_override){ .rule = pair->key, .file = config->path, .line = pair->line,
+			.column = pair->column };
+		if (!audit_class_parse(view_of(pair->value), &list[i].class_))
+			problem_at(problems, PROBLEM_ERROR, config->path, pair->line, pair->column,
+				"\"%s\" is no class: ADMIN_ACTIVITY, ADMIN_READ, DATA_READ or DATA_WRITE", pair->value);
+	}
+	return list;
+}
+
+static int load_classifier(struct plan *p, struct problems *problems)
+{
+	const struct config_classifier *said = &p->config->classifier;
+	size_t errors = problems->errors;
+	struct classifier_override *overrides = overrides_of(p->config, problems);
+	int r = problems->errors > errors ? -EINVAL :
+		classifier_load(&p->classifier, said->file ? NULL : said->name, said->file, overrides, said->override_.n,
+			problems);
+	free(overrides);
+	return r;
+}
+
+static int add_lane(struct plan *p, const struct config_output *output, enum audit_class class_, struct problems *problems)
+{
+	const struct config_output_common *common = &output->common;
+	struct plan_lane *lane = &p->lanes[p->n_lanes++];
+	*lane = (struct plan_lane){
+		.output = output,
+		.class_ = class_,
+		.key = output->ops->key ? output->ops->key(output) : KEY_NONE,
+		.max_event_bytes = common->max_event_bytes,
+	};
+	const struct selector *only = &common->only, *except = &common->except;
+	int r = common->only_said ? matcher_create(&lane->only, &only, 1) : 0;
+	if (r == 0 && common->except_said)
+		r = matcher_create(&lane->except, &except, 1);
+	if (r < 0)
+		problem_at(problems, PROBLEM_ERROR, p->config->path, output->line, output->column,
+			"output \"%s\": only or except has too many entries", output->name);
+	return r;
+}
+
+static int add_lanes(struct plan *p, struct problems *problems)
+{
+	p->lanes = mem_zero(p->config->n_outputs * AUDIT_CLASSES, sizeof *p->lanes);
+	for (enum audit_class c = 0; c < AUDIT_CLASSES; c++) {
+		p->class_first[c] = p->n_lanes;
+		for (size_t i = 0; i < p->config->n_outputs; i++) {
+			const struct config_output *output = &p->config->outputs[i];
+			if (!(config_output_classes(p->config, output) & 1u << c))
+				continue;
+			int r = add_lane(p, output, c, problems);
+			if (r < 0)
+				return r;
+		}
+	}
+	p->class_first[AUDIT_CLASSES] = p->n_lanes;
+	return 0;
+}
+
+int plan_create(struct plan **ret_plan, const struct config *config, struct problems *problems)
+{
+	struct plan *p = mem_zero(1, sizeof *p);
+	p->references = 1;
+	p->config = config;
+	int r = load_classifier(p, problems);
+	if (r == 0)
+		r = add_lanes(p, problems);
+	if (r < 0) {
+		plan_release(p);
+		return r;
+	}
+	*ret_plan = p;
+	return 0;
+}
+
+struct plan *plan_hold(struct plan *p)
+{
+	p->references++;
+	return p;
+}
+
+void plan_release(struct plan *p)
+{
+	if (!p || --p->references)
+		return;
+	for (unsigned i = 0; i < p->n_lanes; i++) {
+		matcher_destroy(p->lanes[i].only);
+		matcher_destroy(p->lanes[i].except);
+	}
+	free(p->lanes);
+	classifier_close(p->classifier);
+	free(p);
+}

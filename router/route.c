@@ -1,0 +1,341 @@
+#include "router/route.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "router/base/buf.h"
+#include "router/base/clock.h"
+#include "router/base/log.h"
+#include "router/lane/chunk.h"
+#include "router/lane/dead_letters.h"
+#include "router/line.h"
+
+enum {
+	DEAD_LETTER_HEAD = 64 * 1024,
+	DEAD_LETTER_RETRY_MS = 500,
+	KEY_PARTS_MAX = 4,
+	TROUBLE_ROOM = 512,
+};
+
+int feed_create(struct feed **ret_feed, struct routing *routing, const struct config_input *input, unsigned n_lanes,
+	void (*news)(void *context), void *context)
+{
+	struct feed *f = mem_zero(1, sizeof *f);
+	f->routing = routing;
+	f->input = input;
+	f->cluster = input->cluster ? input->cluster : routing->plan->config->cluster;
+	if (!f->cluster)
+		f->cluster = "";
+	f->decoder = decode_create(DECODE_BEST);
+	f->item_decoder = decode_create(DECODE_BEST);
+	f->next_seq = mem_zero(n_lanes, sizeof *f->next_seq);
+	f->batches = mem_zero(n_lanes, sizeof *f->batches);
+	*ret_feed = f;
+	return ledger_create(&f->ledger, n_lanes, news, context);
+}
+
+void feed_destroy(struct feed *f)
+{
+	if (!f)
+		return;
+	decode_destroy(f->decoder);
+	decode_destroy(f->item_decoder);
+	ledger_destroy(f->ledger);
+	free(f->next_seq);
+	free(f->batches);
+	free(f);
+}
+
+/* ---- spans ---- */
+
+static struct plan *current_plan(struct routing *routing)
+{
+	(void)pthread_mutex_lock(&routing->plan_mutex);
+	struct plan *plan = plan_hold(routing->plan);
+	(void)pthread_mutex_unlock(&routing->plan_mutex);
+	return plan;
+}
+
+static void span_begin(struct feed *f, struct chunk *chunk)
+{
+	assert(!f->span);
+	f->chunk = chunk;
+	f->plan = current_plan(f->routing);
+	f->span = ledger_open(f->ledger, f->next_seq);
+}
+
+static struct batch *lane_batch(struct feed *f, unsigned lane)
+{
+	if (f->batches[lane])
+		return f->batches[lane];
+	struct batch *b = batch_create(f->routing->budget, f->chunk);
+	b->plan = plan_hold(f->plan);
+	b->release_plan = plan_release;
+	b->classifier = f->plan->classifier;
+	b->input = f->input->name;
+	b->cluster = f->cluster;
+	b->span = f->span;
+	b->first_seq = f->next_seq[lane];
+	ledger_join(f->span, lane);
+	return f->batches[lane] = b;
+}
+
+/* Hands the batches to their lanes. A lane that was given up on leaves its events open: the source has them. */
+static int span_end(struct feed *f, uint64_t end)
+{
+	for (unsigned i = 0; i < f->plan->n_lanes; i++) {
+		struct batch *b = f->batches[i];
+		if (!b)
+			continue;
+		uint32_t n = b->n;
+		f->batches[i] = NULL;
+		f->next_seq[i] += n;
+		batch_detach_if_small(b);
+		if (lane_push(f->routing->lanes[i], b) < 0)
+			f->counters.left += n;
+	}
+	ledger_commit(f->span, end, f->next_seq);
+	plan_release(f->plan);
+	f->span = NULL;
+	f->plan = NULL;
+	f->chunk = NULL;
+	return f->routing->stopping ? -ESHUTDOWN : 0;
+}
+
+/* ---- what is no event ---- */
+
+/* Waits while the dead letters have no room: a broken line is never dropped silently. */
+static void bury(struct feed *f, const struct dead_letter *letter)
+{
+	while (dead_letters_add(f->routing->broken, letter) < 0) {
+		log_limited(LOG_ERROR, NULL, "the dead letters are full or cannot be written: input %s waits", f->input->name);
+		if (f->routing->stopping)
+			return;
+		(void)poll(NULL, 0, DEAD_LETTER_RETRY_MS);
+	}
+}
+
+static void broken_line(struct feed *f, struct view line, enum decode_result result, size_t at, const struct feed_origin *origin,
+	uint64_t number)
+{
+	char where[TROUBLE_ROOM], reason[LINE_REASON_ROOM];
+	(void)snprintf(where, sizeof where, "%s:%llu", origin->file, (unsigned long long)number);
+	const char *code = line_diagnose(line, result, at, reason);
+	struct dead_letter letter = {
+		.reason = reason,
+		.code = code,
+		.input = f->input->name,
+		.where = where,
+		.is_json = result == DECODE_NOT_EVENT && line.len && line.ptr[0] == '{',
+		.bytes = line,
+	};
+	f->counters.broken++;
+	log_limited(LOG_WARN, NULL, "%s: %s", where, reason);
+	bury(f, &letter);
+}
+
+/* ---- one event ---- */
+
+static struct view join_key(struct batch *b, const struct view *parts, unsigned n)
+{
+	size_t len = n - 1;
+	for (unsigned i = 0; i < n; i++)
+		len += parts[i].len;
+	char *key = batch_alloc(b, len), *at = key;
+	for (unsigned i = 0; i < n; i++) {
+		if (i)
+			*at++ = '/';
+		if (parts[i].len)
+			memcpy(at, parts[i].ptr, parts[i].len);
+		at += parts[i].len;
+	}
+	return (struct view){ key, len };
+}
+
+/* A field as key: in the arena where it does not lie in the event's own bytes (the decoder's scratch is short-lived). */
+static struct view field_key(struct batch *b, const struct event *e, struct view field)
+{
+	if (!field.len)
+		return (struct view){ 0 };
+	if (field.ptr >= e->bytes.ptr && field.ptr < e->bytes.ptr + e->bytes.len)
+		return field;
+	return join_key(b, &field, 1);
+}
+
+static struct view record_key_of(struct batch *b, const struct event *e, const struct attributes *a, enum record_key key)
+{
+	switch (key) {
+	case KEY_AUDIT_ID:
+		return field_key(b, e, e->audit_id);
+	case KEY_NAMESPACE:
+		return field_key(b, e, e->object_ref.namespace_);
+	case KEY_USER:
+		return field_key(b, e, e->user.username);
+	case KEY_OBJECT: {
+		const struct event_object_ref *o = &e->object_ref;
+		const struct view parts[KEY_PARTS_MAX] = { o->api_group, o->resource, o->namespace_, o->name };
+		return o->present ? join_key(b, parts, KEY_PARTS_MAX) : join_key(b, &a->path, 1);
+	}
+	case KEY_NONE:
+		break;
+	}
+	return (struct view){ 0 };
+}
+
+static void add_to_lane(struct feed *f, unsigned lane, const struct event *e, struct verdict v, int64_t received_us)
+{
+	struct batch *b = lane_batch(f, lane);
+	struct record *r = batch_add(b);
+	r->bytes = e->bytes;
+	r->received_us = received_us;
+	r->rule = v.rule;
+	r->class_ = (uint8_t)v.class_;
+	b->bytes += e->bytes.len;
+	enum record_key key = f->plan->lanes[lane].key;
+	if (key != KEY_NONE)
+		r->key = record_key_of(b, e, &f->attributes, key);
+}
+
+static bool lane_wants(const struct plan_lane *lane, const struct attributes *a)
+{
+	return (!lane->only || matcher_first(lane->only, a) != MATCHER_NONE) &&
+	       (!lane->except || matcher_first(lane->except, a) == MATCHER_NONE);
+}
+
+static bool dropped(struct feed *f, enum audit_class c, size_t bytes)
+{
+	switch (data_access_decide(&f->plan->config->data_access, c, &f->attributes)) {
+	case DATA_ACCESS_OFF:
+		f->counters.off_events[c]++;
+		f->counters.off_bytes[c] += bytes;
+		return true;
+	case DATA_ACCESS_EXEMPT:
+		f->counters.exempt_events[c]++;
+		f->counters.exempt_bytes[c] += bytes;
+		return true;
+	case DATA_ACCESS_KEEP:
+		break;
+	}
+	return false;
+}
+
+static void route_event(struct feed *f, const struct event *e)
+{
+	attributes_of(e, &f->attributes);
+	struct verdict v = classifier_classify(f->plan->classifier, &f->attributes);
+	f->counters.class_events[v.class_]++;
+	f->counters.class_bytes[v.class_] += e->bytes.len;
+	if (dropped(f, v.class_, e->bytes.len))
+		return;
+	int64_t received_us = BATCH_NO_TIME;
+	(void)clock_parse(e->request_received, &received_us);
+	for (unsigned i = f->plan->class_first[v.class_]; i < f->plan->class_first[v.class_ + 1]; i++) {
+		if (lane_wants(&f->plan->lanes[i], &f->attributes))
+			add_to_lane(f, i, e, v, received_us);
+		else
+			f->routing->filtered[i]++;
+	}
+}
+
+/* ---- lists ---- */
+
+/*
+ * The items of an EventList, completed to what the log back end would have written, in a chunk and span of their own. The
+ * chunk does not wait for the budget: the list's own bytes are held meanwhile, and waiting for them would be for ever.
+ */
+static int route_list(struct feed *f, uint64_t end, const struct feed_origin *origin, uint64_t number)
+{
+	struct list_items items;
+	struct view item;
+	struct buf whole = { 0 };
+	decode_list(f->decoder, &items);
+	line_complete_items(&items, f->item_decoder, &whole);
+	struct chunk *chunk = chunk_adopt(f->routing->budget, &whole);
+	span_begin(f, chunk);
+	for (struct view rest = { chunk->bytes, chunk->len }; line_next(&rest, &item);) {
+		struct event e;
+		size_t at;
+		enum decode_result result = decode_line(f->item_decoder, item, &e, &at);
+		if (result == DECODE_OK)
+			route_event(f, &e);
+		else
+			broken_line(f, item, result, at, origin, number);
+	}
+	int r = span_end(f, end);
+	chunk_release(chunk);
+	return r;
+}
+
+/* ---- what inputs call ---- */
+
+static int route_line(struct feed *f, struct chunk *chunk, struct view line, uint64_t start, uint64_t end,
+	const struct feed_origin *origin, uint64_t number)
+{
+	struct event e;
+	size_t at;
+	int r = 0;
+	enum decode_result result = decode_line(f->decoder, line, &e, &at);
+	if (result == DECODE_OK) {
+		route_event(f, &e);
+	} else if (result == DECODE_LIST) {
+		r = span_end(f, start);
+		if (r == 0)
+			r = route_list(f, end, origin, number);
+		span_begin(f, chunk);
+	} else if (result != DECODE_EMPTY) {
+		broken_line(f, line, result, at, origin, number);
+	}
+	return r;
+}
+
+int64_t feed_chunk(struct feed *f, struct chunk *chunk, struct view bytes, uint64_t end, const struct feed_origin *origin)
+{
+	const uint64_t start = end - bytes.len;
+	struct view rest = bytes, line;
+	int64_t lines = 0;
+	int r = 0;
+	span_begin(f, chunk);
+	while (r == 0 && line_next(&rest, &line)) {
+		r = route_line(f, chunk, line, start + (uint64_t)(line.ptr - bytes.ptr), start + (bytes.len - rest.len),
+			origin, origin->first_line + (uint64_t)lines);
+		lines++;
+	}
+	f->counters.lines += (uint64_t)lines;
+	int ended = span_end(f, start + (bytes.len - rest.len));
+	return r < 0 ? r : ended < 0 ? ended : lines;
+}
+
+int feed_too_long(struct feed *f, struct view head, uint64_t bytes_total, uint64_t end, const struct feed_origin *origin)
+{
+	char where[TROUBLE_ROOM];
+	(void)snprintf(where, sizeof where, "%s:%llu", origin->file, (unsigned long long)origin->first_line);
+	struct dead_letter letter = {
+		.reason = "the line is longer than max_event_bytes",
+		.code = "too_long",
+		.input = f->input->name,
+		.where = where,
+		.bytes = head,
+		.bytes_total = bytes_total,
+	};
+	span_begin(f, NULL);
+	f->counters.lines++;
+	f->counters.broken++;
+	log_limited(LOG_WARN, NULL, "%s: %s (%llu bytes)", where, letter.reason, (unsigned long long)bytes_total);
+	bury(f, &letter);
+	return span_end(f, end);
+}
+
+void feed_trouble(struct feed *f, const char *format, ...)
+{
+	char text[TROUBLE_ROOM * 2];
+	va_list args;
+	va_start(args, format);
+	(void)vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	f->counters.troubles++;
+	log_line(LOG_ERROR, NULL, "input %s: %s", f->input->name, text);
+}

@@ -1,0 +1,63 @@
+#pragma once
+/*
+ * route -- the way of an event: decode, classify, data_access, then lane by lane. One struct feed an input.
+ *
+ * The hot path of the program: no allocation, lock or log an event; a batch a chunk and lane, a span a chunk.
+ *
+ * Threads: a feed belongs to its input's thread; its counters are relaxed atomics that anyone may read; `plan` is
+ *          swapped by main under plan_mutex.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "router/event/decode.h"
+#include "router/input/input.h"
+#include "router/lane/batch.h"
+#include "router/lane/lane.h"
+#include "router/lane/ledger.h"
+#include "router/match/matcher.h"
+#include "router/plan.h"
+
+struct dead_letters;
+
+struct feed_counters {
+	_Atomic uint64_t lines;
+	_Atomic uint64_t class_events[AUDIT_CLASSES], class_bytes[AUDIT_CLASSES]; /* classified */
+	_Atomic uint64_t off_events[AUDIT_CLASSES], exempt_events[AUDIT_CLASSES]; /* dropped by data_access */
+	_Atomic uint64_t off_bytes[AUDIT_CLASSES], exempt_bytes[AUDIT_CLASSES];
+	_Atomic uint64_t broken;   /* lines that are no event: dead letters of the input */
+	_Atomic uint64_t troubles; /* feed_trouble */
+	_Atomic uint64_t left;     /* events that a lane that was given up on did not take */
+};
+
+/* What the feeds of a pipeline share. */
+struct routing {
+	pthread_mutex_t plan_mutex;
+	struct plan *plan;
+	struct lane **lanes;            /* plan->n_lanes */
+	_Atomic uint64_t *filtered;     /* a lane: events that only/except kept from it */
+	_Atomic bool stopping;
+	struct budget *budget;
+	struct dead_letters *broken;    /* of the inputs */
+};
+
+struct feed {
+	struct routing *routing;
+	const struct config_input *input;
+	const char *cluster;
+	struct ledger *ledger;
+	struct decoder *decoder, *item_decoder;
+	uint64_t *next_seq;             /* a lane */
+	struct batch **batches;         /* a lane: being filled, of the span below */
+	struct span *span;
+	struct plan *plan;              /* of the span */
+	struct chunk *chunk;            /* of the span */
+	struct attributes attributes;
+	struct feed_counters counters;
+};
+
+int feed_create(struct feed **ret_feed, struct routing *, const struct config_input *, unsigned n_lanes,
+	void (*news)(void *context), void *context);
+void feed_destroy(struct feed *); /* NULL is fine */

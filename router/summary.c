@@ -1,0 +1,112 @@
+/* The table at the end of `run`, and the line on the terminal while it runs. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "router/base/clock.h"
+#include "router/base/units.h"
+#include "router/lane/dead_letters.h"
+#include "router/pipeline.h"
+#include "router/pipeline_state.h"
+
+enum { WHERE_ROOM = 256, PROGRESS_AFTER_MS = 1000 };
+
+static uint64_t sum(const struct pipeline *p, enum audit_class c, size_t first_counter)
+{
+	uint64_t total = 0;
+	for (size_t i = 0; i < p->config->n_inputs; i++) {
+		const char *counters = (const char *)&p->inputs[i].feed->counters;
+		total += ((const _Atomic uint64_t *)(const void *)(counters + first_counter))[c];
+	}
+	return total;
+}
+#define SUM(p, c, counter) sum(p, c, offsetof(struct feed_counters, counter))
+
+static void print_lane(const struct pipeline *p, const struct lane *l)
+{
+	const struct lane_counters *c = lane_counters(l);
+	char where[WHERE_ROOM], bytes[UNITS_TEXT_ROOM];
+	uint64_t filtered = p->routing.filtered[lane_number(l)];
+	uint64_t held = c->received_events - c->delivered_events - c->dead_events - c->dropped_events;
+	lane_describe(l, where, sizeof where);
+	(void)fprintf(stderr, "  -> %-12s %10llu  %10s  %s", lane_output(l)->name, (unsigned long long)c->delivered_events,
+		units_human_size(c->delivered_bytes, bytes), where);
+	if (filtered)
+		(void)fprintf(stderr, ", %llu dropped by only/except", (unsigned long long)filtered);
+	if (c->dropped_events)
+		(void)fprintf(stderr, ", %llu dropped by best_effort", (unsigned long long)c->dropped_events);
+	if (c->dead_events)
+		(void)fprintf(stderr, ", %llu dead letters", (unsigned long long)c->dead_events);
+	if (held)
+		(void)fprintf(stderr, ", %llu held", (unsigned long long)held);
+	(void)fputc('\n', stderr);
+}
+
+static void print_class(const struct pipeline *p, enum audit_class c)
+{
+	char bytes[UNITS_TEXT_ROOM];
+	uint64_t off = SUM(p, c, off_events), exempt = SUM(p, c, exempt_events);
+	(void)fprintf(stderr, "%-15s %10llu  %10s  %s\n", audit_class_name(c),
+		(unsigned long long)SUM(p, c, class_events), units_human_size(SUM(p, c, class_bytes), bytes),
+		audit_class_billed(c) ? "billed" : "free");
+	if (off)
+		(void)fprintf(stderr, "  dropped by data_access (off): %llu\n", (unsigned long long)off);
+	if (exempt)
+		(void)fprintf(stderr, "  dropped by data_access (exempt): %llu\n", (unsigned long long)exempt);
+	for (unsigned i = 0; i < p->n_lanes; i++)
+		if (lane_class(p->lanes[i]) == c)
+			print_lane(p, p->lanes[i]);
+}
+
+void pipeline_print_table(const struct pipeline *p)
+{
+	uint64_t broken = 0, left = 0;
+	(void)fprintf(stderr, "%-15s %10s  %10s  in GKE\n", "class", "events", "bytes");
+	for (enum audit_class c = 0; c < AUDIT_CLASSES; c++)
+		print_class(p, c);
+	for (size_t i = 0; i < p->config->n_inputs; i++) {
+		broken += p->inputs[i].feed->counters.broken;
+		left += p->inputs[i].feed->counters.left;
+	}
+	if (broken)
+		(void)fprintf(stderr, "no events: %llu lines, in %s\n", (unsigned long long)broken,
+			dead_letters_path(p->routing.broken));
+	for (size_t i = 0; i < p->config->n_outputs; i++)
+		if (dead_letters_count(p->dead[i]))
+			(void)fprintf(stderr, "dead letters: %llu, in %s\n",
+				(unsigned long long)dead_letters_count(p->dead[i]), dead_letters_path(p->dead[i]));
+	if (left)
+		(void)fprintf(stderr, "left at the source: %llu events of lanes that made no progress\n",
+			(unsigned long long)left);
+}
+
+void progress_show(struct pipeline *p)
+{
+	uint64_t done = 0, total = 0, events = 0;
+	char done_text[UNITS_TEXT_ROOM], total_text[UNITS_TEXT_ROOM];
+	if (clock_steady_ms() - p->started_ms < PROGRESS_AFTER_MS || !isatty(STDERR_FILENO))
+		return;
+	for (size_t i = 0; i < p->config->n_inputs; i++) {
+		const struct pipeline_input *in = &p->inputs[i];
+		uint64_t in_done = 0, in_total = 0;
+		if (in->config->ops->progress)
+			in->config->ops->progress(in->input, &in_done, &in_total);
+		done += in_done;
+		total += in_total;
+	}
+	for (enum audit_class c = 0; c < AUDIT_CLASSES; c++)
+		events += SUM(p, c, class_events);
+	if (total)
+		(void)fprintf(stderr, "\r%llu events, %s of %s\033[K", (unsigned long long)events,
+			units_human_size(done, done_text), units_human_size(total, total_text));
+	else
+		(void)fprintf(stderr, "\r%llu events, %s\033[K", (unsigned long long)events,
+			units_human_size(done, done_text));
+}
+
+void progress_clear(struct pipeline *p)
+{
+	(void)p;
+	if (isatty(STDERR_FILENO))
+		(void)fputs("\r\033[K", stderr);
+}
