@@ -1,22 +1,11 @@
-/* One row for each subcommand: X(name, arguments, help) stands for cmd_name in name.c. */
 #include "router/cmd/cmd.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
-#define COMMANDS                                                                                            \
-	X(run, "-c FILE [--once]", "route; --once: end when every input is at its end and all is delivered") \
-	X(check, "-c FILE", "say what is wrong with a configuration (file:line:column), connect to nothing")  \
-	X(classify, "[--summary] [FILE...]", "say the class of each event and the rule that decided")         \
-	X(reference, "[--schema]", "every setting: type, default, range, help")
-
-#define X(name, arguments, help) int cmd_##name(int argc, char **argv);
-COMMANDS
-#undef X
-
 #define X(name, arguments, help) { #name, cmd_##name, arguments, help },
-const struct command commands[] = { COMMANDS{ 0 } };
+const struct command commands[] = { COMMANDS(X) { 0 } };
 #undef X
 
 static const struct command *find(const char *name)

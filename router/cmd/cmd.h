@@ -1,6 +1,6 @@
 #pragma once
 /*
- * cmd -- the subcommands: each is one file of this folder, cmd_NAME in NAME.c, and one row of the table in cmd.c.
+ * cmd -- the subcommands: each is one file of this folder, cmd_NAME in NAME.c, and one row of the table below.
  *
  * A command gets its own arguments (argv[0] is its name) and returns an exit code. Data goes to stdout, everything else to
  * stderr. Only here, and in main.c, may a program end.
@@ -19,6 +19,17 @@ struct command {
 	const char *arguments; /* "-c FILE [--once]" */
 	const char *help;      /* one line */
 };
+
+/* A row a subcommand: the name, which is also cmd_NAME and NAME.c; its arguments; one line of help. */
+#define COMMANDS(X)                                                                                            \
+	X(run, "-c FILE [--once]", "route; --once: end when every input is at its end and all is delivered")    \
+	X(check, "-c FILE", "say what is wrong with a configuration (file:line:column), connect to nothing")     \
+	X(classify, "[--summary] [FILE...]", "say the class of each event and the rule that decided")            \
+	X(reference, "[--schema]", "every setting: type, default, range, help")
+
+#define X(name, arguments, help) int cmd_##name(int argc, char **argv);
+COMMANDS(X)
+#undef X
 
 /* Ends with .name == NULL. */
 extern const struct command commands[];
