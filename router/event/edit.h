@@ -1,0 +1,55 @@
+#pragma once
+/*
+ * edit -- cuts and replacements in the bytes of an event: what is not touched keeps every byte.
+ *
+ * Edits are gathered first, in any order, as ranges of the event's bytes with their replacements, and then applied in one
+ * copy. A range inside another vanishes with it; two equal ranges: the first one added wins. What a cut of a member leaves
+ * is valid JSON: its comma goes with it.
+ *
+ * Used by the policy (levels, managedFields), redaction, and the size ladder.
+ * Cost:    no allocation once the lists have grown. Threads: one owner.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "router/base/buf.h"
+#include "router/base/view.h"
+#include "router/event/event.h"
+
+struct edit {
+	const char *begin, *end;   /* in the event's bytes */
+	struct view replacement;   /* borrowed until edits_apply, or text of edits_text */
+};
+
+/* All zero is a valid empty one. */
+struct edits {
+	struct edit *list;
+	uint32_t n, room;
+	struct buf text;           /* replacements made on the way; grows, so edits refer to it by offset: see edit.c */
+};
+
+void edits_finish(struct edits *);
+void edits_clear(struct edits *);
+
+/* Replaces the bytes of `range` (a view into the event). The replacement is copied. */
+void edits_replace(struct edits *, struct view range, struct view replacement);
+
+/*
+ * Cuts every member of `object` (a raw JSON object inside the event) whose key, unescaped, is one of `names`; all of
+ * duplicates. Returns how many it cut.
+ */
+uint32_t edits_cut_members(struct edits *, struct view object, const struct view *names, uint32_t n_names);
+
+/* metadata.managedFields of an object, of a list's items and of a Table's rows (AUDIT.md section 2). Returns how many. */
+uint32_t edits_cut_managed_fields(struct edits *, struct view object);
+
+/*
+ * Makes annotations.NAME = "VALUE": replaces the value of a present one, adds a member to a present object, adds
+ * `annotations` itself as the event's last member where there is none. Once an event.
+ */
+void edits_set_annotation(struct edits *, const struct event *, struct view name, struct view value);
+
+/* The length after all edits. */
+size_t edits_length(struct edits *, struct view bytes);
+/* Copies bytes, edited, to `out`, which has edits_length room. Returns the length. */
+size_t edits_apply(struct edits *, struct view bytes, char *out);
