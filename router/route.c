@@ -12,7 +12,7 @@
 #include "router/base/log.h"
 #include "router/lane/chunk.h"
 #include "router/lane/dead_letters.h"
-#include "router/line.h"
+#include "router/event/line.h"
 
 enum {
 	DEAD_LETTER_HEAD = 64 * 1024,

@@ -10,7 +10,7 @@
 #include "router/input/lines.h"
 #include "router/input/reader.h"
 #include "router/lane/chunk.h"
-#include "router/line.h"
+#include "router/event/line.h"
 
 enum { PROGRESS_AFTER_MS = 1000, PROGRESS_EVERY_MS = 200 };
 

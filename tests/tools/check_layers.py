@@ -30,7 +30,7 @@ MAY_USE = {
     'router/base/*': [],
     'router/event/*': [BASE],
     'router/match/*': [BASE, EVENT],
-    'router/policy/*': [BASE, EVENT, MATCH],
+    'router/policy/*': [BASE, EVENT, MATCH, SETTINGS],
     'classifiers/*': [BASE, EVENT, MATCH],
     'config/settings*': [BASE, MATCH],
     'config/*': [BASE, MATCH, POLICY, CLASSIFIER, INPUT, OUTPUT, FORMAT],

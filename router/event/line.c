@@ -1,4 +1,4 @@
-#include "router/line.h"
+#include "router/event/line.h"
 
 #include <stdio.h>
 
