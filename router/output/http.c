@@ -125,8 +125,9 @@ static void send_request(struct sink *s, struct http_request *r)
 		s->n_active++;
 	(void)http_auth_refresh(auth, !http_auth_ready(auth));
 	if (!http_auth_ready(auth)) {
-		char what[TROUBLE_ROOM];
-		(void)snprintf(what, sizeof what, "%.200s: no credentials: %.200s", s->target.shown, auth->problem.text);
+		char what[TROUBLE_ROOM], problem[TROUBLE_ROOM];
+		(void)snprintf(what, sizeof what, "%.180s: no credentials: %.200s", s->target.shown,
+			err_print(&auth->problem, problem, sizeof problem));
 		put_off(s, r, HTTP_AUTH, 0, what);
 		return;
 	}

@@ -58,7 +58,7 @@ static char *read_secret(struct http_auth *a, const char *path)
 	const char *text = s->type == HTTP_AUTH_BASIC ? s->password : s->token;
 	char *secret = settings_secret(text, path, &a->problem);
 	if (secret && path && !tidy(secret)) {
-		err_set(&a->problem, "%s: empty, or more than one line", path);
+		err_at(&a->problem, path, 0, 0, "empty, or more than one line");
 		http_auth_wipe(secret);
 		return NULL;
 	}
