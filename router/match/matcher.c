@@ -14,7 +14,9 @@
 #include "router/match/extras.h"
 #include "router/match/value_map.h"
 
-enum { WORDS_MAX = MATCHER_TERMS_MAX / 64 };
+/* Sets are walked in blocks of words, each block through all dimensions: a set is whole blocks. */
+enum { BLOCK = 4, WORDS_MAX = MATCHER_TERMS_MAX / 64 };
+static_assert(WORDS_MAX % BLOCK == 0, "sets are whole blocks");
 
 enum dimension {
 	USER,
@@ -33,7 +35,6 @@ struct matcher {
 	struct dimension_sets {
 		struct value_map map;
 		uint64_t *open;
-		bool restricted; /* by any term; else the dimension is not looked at */
 	} dimensions[DIMENSIONS];
 	struct value_map by_subresource; /* the x of a pattern with a star in front of its slash */
 	struct value_map by_resource;    /* the x of a pattern with a star behind its slash */
@@ -63,7 +64,6 @@ static void restrict_to(struct matcher *m, enum dimension d, const struct string
 		set_bit(sets->open, term);
 		return;
 	}
-	sets->restricted = true;
 	for (size_t i = 0; i < values->n; i++)
 		value_map_set(&sets->map, values->list[i], term, MATCHER_BYTES_MAX);
 }
@@ -86,7 +86,6 @@ static void add_resources(struct matcher *m, const struct group_resources *entry
 		set_bit(sets->open, term);
 		return;
 	}
-	sets->restricted = true;
 	for (size_t i = 0; i < entry->resources.n; i++)
 		add_resource_pattern(m, entry->resources.list[i], term);
 }
@@ -119,7 +118,6 @@ static void add_urls(struct matcher *m, const struct strings *urls, uint32_t ter
 		set_bit(sets->open, term);
 		return;
 	}
-	sets->restricted = true;
 	for (size_t i = 0; i < urls->n; i++) {
 		struct view url = urls->list[i];
 		value_map_set(&sets->map, url, term, MATCHER_BYTES_MAX);
@@ -166,7 +164,9 @@ static size_t count_terms(const struct selector *const *selectors, size_t n)
 static struct matcher *allocate(size_t terms)
 {
 	struct matcher *m = mem_zero(1, sizeof *m);
-	m->words = (uint32_t)(terms / 64 + 1);
+	m->words = (uint32_t)(terms / (64 * BLOCK) + (terms % (64 * BLOCK) != 0)) * BLOCK;
+	if (!m->words)
+		m->words = BLOCK;
 	for (int d = 0; d < DIMENSIONS; d++) {
 		m->dimensions[d].map.words = m->words;
 		m->dimensions[d].open = mem_zero(m->words, sizeof(uint64_t));
@@ -240,11 +240,15 @@ void matcher_destroy(struct matcher *m)
 	free(m);
 }
 
-/* The sets to be ANDed; `room` is for a dimension in which several values of the event count. */
+/*
+ * One event's question. The set of a dimension is looked up when some term that is still in the running restricts it,
+ * and then kept: most events are decided by few dimensions.
+ */
 struct query {
 	const struct matcher *m;
-	const uint64_t *sets[DIMENSIONS + 1];
-	unsigned n;
+	const struct attributes *a;
+	const uint64_t *sets[DIMENSIONS]; /* NULL: not looked up yet */
+	uint64_t room[2][WORDS_MAX];      /* for groups, and for resource or URL: where several values count */
 };
 
 struct any_of {
@@ -252,7 +256,7 @@ struct any_of {
 	uint64_t *room;
 };
 
-static void any_add(const struct matcher *m, struct any_of *any, const uint64_t *set)
+static inline void any_add(const struct matcher *m, struct any_of *any, const uint64_t *set)
 {
 	if (!set)
 		return;
@@ -265,29 +269,12 @@ static void any_add(const struct matcher *m, struct any_of *any, const uint64_t 
 	any->set = any->room;
 }
 
-static inline void need(struct query *q, enum dimension d, const uint64_t *set)
+static const uint64_t *find_group(struct query *q)
 {
-	q->sets[q->n++] = set ? set : q->m->dimensions[d].open;
-}
-
-static inline void need_value(struct query *q, enum dimension d, struct view value)
-{
-	const struct dimension_sets *sets = &q->m->dimensions[d];
-	if (sets->restricted)
-		need(q, d, value_map_find(&sets->map, value));
-}
-
-static void need_user(struct query *q, const struct attributes *a, uint64_t *room)
-{
-	const struct dimension_sets *users = &q->m->dimensions[USER], *groups = &q->m->dimensions[GROUP];
-	if (users->restricted)
-		need(q, USER, a->has_user ? value_map_find(&users->map, a->user) : NULL);
-	if (!groups->restricted)
-		return;
-	struct any_of any = { NULL, room };
-	for (uint32_t i = 0; a->has_user && i < a->n_groups; i++)
-		any_add(q->m, &any, value_map_find(&groups->map, a->groups[i]));
-	need(q, GROUP, any.set);
+	struct any_of any = { NULL, q->room[0] };
+	for (uint32_t i = 0; q->a->has_user && i < q->a->n_groups; i++)
+		any_add(q->m, &any, value_map_find(&q->m->dimensions[GROUP].map, q->a->groups[i]));
+	return any.set;
 }
 
 static const uint64_t *find_combined(const struct matcher *m, struct view resource, struct view sub)
@@ -305,32 +292,90 @@ static const uint64_t *find_combined(const struct matcher *m, struct view resour
 	return value_map_find(map, (struct view){ text, len });
 }
 
-static void need_resource(struct query *q, const struct attributes *a, uint64_t *room)
+static const uint64_t *find_resource(struct query *q)
 {
 	const struct matcher *m = q->m;
-	need_value(q, NAMESPACE, a->namespace_);
-	need_value(q, API_GROUP, a->api_group);
-	need_value(q, NAME, a->name);
-	if (!m->dimensions[RESOURCE].restricted)
-		return;
-	struct any_of any = { NULL, room };
+	const struct attributes *a = q->a;
+	struct any_of any = { NULL, q->room[1] };
 	any_add(m, &any, find_combined(m, a->resource, a->subresource));
 	any_add(m, &any, value_map_find(&m->by_resource, a->resource));
 	if (a->subresource.len)
 		any_add(m, &any, value_map_find(&m->by_subresource, a->subresource));
-	need(q, RESOURCE, any.set);
+	return any.set;
 }
 
-static void need_url(struct query *q, const struct attributes *a, uint64_t *room)
+static const uint64_t *find_url(struct query *q)
 {
 	const struct matcher *m = q->m;
-	if (!m->dimensions[URL].restricted)
+	struct view path = q->a->path;
+	struct any_of any = { NULL, q->room[1] };
+	any_add(m, &any, value_map_find(&m->dimensions[URL].map, path));
+	for (size_t i = 0; i < m->n_prefix_lens && m->prefix_lens[i] <= path.len; i++)
+		any_add(m, &any, value_map_find(&m->prefixes, (struct view){ path.ptr, m->prefix_lens[i] }));
+	return any.set;
+}
+
+static inline __attribute__((always_inline)) const uint64_t *find(struct query *q, enum dimension d)
+{
+	const struct attributes *a = q->a;
+	const struct value_map *map = &q->m->dimensions[d].map;
+	switch (d) {
+	case USER:
+		return a->has_user ? value_map_find(map, a->user) : NULL;
+	case GROUP:
+		return find_group(q);
+	case VERB:
+		return value_map_find(map, a->verb);
+	case NAMESPACE:
+		return value_map_find(map, a->namespace_);
+	case API_GROUP:
+		return value_map_find(map, a->api_group);
+	case RESOURCE:
+		return find_resource(q);
+	case NAME:
+		return value_map_find(map, a->name);
+	case URL:
+		return find_url(q);
+	case DIMENSIONS:
+		break;
+	}
+	assert(false);
+	return NULL;
+}
+
+/* Inlined with a constant dimension, so that the switch above is decided by the compiler. */
+static inline __attribute__((always_inline)) void narrow(struct query *q, enum dimension d, uint32_t word,
+	uint64_t bits[static BLOCK])
+{
+	const uint64_t *open = q->m->dimensions[d].open;
+	uint64_t restricted = 0;
+	for (int i = 0; i < BLOCK; i++)
+		restricted |= bits[i] & ~open[word + i];
+	if (!restricted)
 		return;
-	struct any_of any = { NULL, room };
-	any_add(m, &any, value_map_find(&m->dimensions[URL].map, a->path));
-	for (size_t i = 0; i < m->n_prefix_lens && m->prefix_lens[i] <= a->path.len; i++)
-		any_add(m, &any, value_map_find(&m->prefixes, (struct view){ a->path.ptr, m->prefix_lens[i] }));
-	need(q, URL, any.set);
+	if (!q->sets[d]) {
+		const uint64_t *set = find(q, d);
+		q->sets[d] = set ? set : open;
+	}
+	for (int i = 0; i < BLOCK; i++)
+		bits[i] &= q->sets[d][word + i];
+}
+
+/* The terms of this block that match; the most telling dimensions first. */
+static inline void terms_of(struct query *q, uint32_t word, uint64_t bits[static BLOCK])
+{
+	memcpy(bits, q->m->kinds[q->a->is_resource] + word, BLOCK * sizeof *bits);
+	narrow(q, VERB, word, bits);
+	if (q->a->is_resource) {
+		narrow(q, RESOURCE, word, bits);
+		narrow(q, API_GROUP, word, bits);
+		narrow(q, NAMESPACE, word, bits);
+		narrow(q, NAME, word, bits);
+	} else {
+		narrow(q, URL, word, bits);
+	}
+	narrow(q, USER, word, bits);
+	narrow(q, GROUP, word, bits);
 }
 
 /* The first of these terms whose extras, if it has any, match too. */
@@ -346,22 +391,18 @@ static int first_of(const struct matcher *m, uint32_t word, uint64_t bits, const
 
 int matcher_first(const struct matcher *m, const struct attributes *a)
 {
-	uint64_t group_room[WORDS_MAX], place_room[WORDS_MAX];
-	struct query q = { .m = m };
-	q.sets[q.n++] = m->kinds[a->is_resource];
-	need_value(&q, VERB, a->verb);
-	if (a->is_resource)
-		need_resource(&q, a, place_room);
-	else
-		need_url(&q, a, place_room);
-	need_user(&q, a, group_room);
-	for (uint32_t w = 0; w < m->words; w++) {
-		uint64_t bits = q.sets[0][w];
-		for (unsigned i = 1; i < q.n; i++)
-			bits &= q.sets[i][w];
-		int rule = bits ? first_of(m, w, bits, a) : MATCHER_NONE;
-		if (rule != MATCHER_NONE)
-			return rule;
+	struct query q;
+	q.m = m;
+	q.a = a;
+	memset(q.sets, 0, sizeof q.sets);
+	for (uint32_t w = 0; w < m->words; w += BLOCK) {
+		uint64_t bits[BLOCK];
+		terms_of(&q, w, bits);
+		for (uint32_t i = 0; i < BLOCK; i++) {
+			int rule = bits[i] ? first_of(m, w + i, bits[i], a) : MATCHER_NONE;
+			if (rule != MATCHER_NONE)
+				return rule;
+		}
 	}
 	return MATCHER_NONE;
 }
