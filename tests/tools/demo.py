@@ -65,10 +65,10 @@ def start_collector(folder):
     collector = subprocess.Popen(['/usr/bin/python3' if os.path.exists('/usr/bin/python3') else sys.executable,
                                   TOP / 'tests' / 'integration' / 'collector.py', '--port', '0', '--dir', folder],
                                  stdout=subprocess.PIPE, text=True)
-    words = collector.stdout.readline().split()
-    if len(words) != 2 or words[0] != 'URL':
+    url = collector.stdout.readline().strip()
+    if not url.startswith('http'):
         fail('the collector does not start')
-    return collector, words[1]
+    return collector, url.rstrip('/')
 
 
 def classify():

@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+"""
+./dev bench: ours against bare tools, on this machine, in one run.
+
+Each comparison runs reference and ours in turn, several rounds; best and median of each count, and the ratio of the
+bests. Absolutes are this machine's and this hour's: ratios count. All goes to build/bench.json too.
+"""
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+TOP = pathlib.Path(__file__).resolve().parents[2]
+BUILD = TOP / 'build'
+PROGRAMS = BUILD / 'tests' / 'bench'
+ROUTER = BUILD / 'audit-router'
+PYTHON = '/usr/bin/python3' if os.path.exists('/usr/bin/python3') else sys.executable
+
+HEAD = """\
+cluster: bench
+state_dir: {folder}/state
+redact: off
+inputs:
+  log: {{ type: file, path: {log} }}
+outputs:
+  out:
+"""
+
+
+class Skip(Exception):
+    """This comparison cannot be made here."""
+
+
+def run(command, **more):
+    """Runs it to its end: wall and CPU seconds, and its peak memory in MiB."""
+    start = time.monotonic()
+    process = subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.PIPE, **more)
+    stderr = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    wall = time.monotonic() - start
+    if process.returncode:
+        sys.stderr.buffer.write(stderr[-4000:])
+        raise Skip(f'{pathlib.Path(str(command[0])).name} ended with {process.returncode}')
+    return {'wall_s': wall, 'cpu_s': usage.ru_utime + usage.ru_stime, 'rss_mib': usage.ru_maxrss / 1024}
+
+
+def need(name):
+    path = PROGRAMS / name
+    if not path.exists():
+        raise Skip(f'{path.relative_to(TOP)} was not built')
+    return path
+
+
+def route(folder, log, output):
+    """Our program with this output (YAML, indented by four)."""
+    shutil.rmtree(folder / 'state', ignore_errors=True)
+    config = folder / 'audit-router.yaml'
+    config.write_text(HEAD.format(folder=folder, log=log) + output)
+    return run([ROUTER, 'run', '--once', '-c', config], cwd=folder)
+
+
+def best(rounds):
+    return {'wall_s': min(r['wall_s'] for r in rounds), 'median_s': statistics.median(r['wall_s'] for r in rounds),
+            'cpu_s': min(r['cpu_s'] for r in rounds), 'rss_mib': max(r['rss_mib'] for r in rounds)}
+
+
+def compare(options, reference, ours, clean=lambda: None):
+    """Reference and ours in turn."""
+    results = {'reference': [], 'ours': []}
+    for _ in range(options.rounds):
+        for name, work in (('reference', reference), ('ours', ours)):
+            clean()
+            os.sync()
+            results[name].append(work())
+    clean()
+    return {name: best(rounds) for name, rounds in results.items()}
+
+
+def report(options, name, result, goal):
+    size = options.log.stat().st_size
+    reference, ours = result['reference'], result['ours']
+    result['goal'] = goal
+    result['ours_to_reference_wall'] = ours['wall_s'] / reference['wall_s']
+    result['reference_to_ours_wall'] = reference['wall_s'] / ours['wall_s']
+    for who in ('reference', 'ours'):
+        r = result[who]
+        r['mb_per_s'] = size / r['wall_s'] / 1e6
+        print(f'  {name:18}{who:12}{r["wall_s"]:8.2f} s best {r["median_s"]:8.2f} s median {r["mb_per_s"]:8.0f} MB/s '
+              f'{r["cpu_s"]:7.2f} s CPU {r["rss_mib"]:7.0f} MiB')
+    print(f'  {name:18}ours takes {result["ours_to_reference_wall"]:.2f} x the reference ({1 / result["ours_to_reference_wall"]:.2f} '
+          f'of its speed); goal: {goal}', flush=True)
+    return result
+
+
+# ---- the comparisons ----
+
+def in_memory(options):
+    """Programs that measure themselves and print a line of JSON for each measurement."""
+    rows = []
+    for name, arguments in (('bench_decode', [options.log_small]), ('bench_match', [options.log_small]), ('bench_spool', [])):
+        try:
+            program = need(name)
+        except Skip as why:
+            print(f'  {name}: skipped: {why}')
+            continue
+        done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, cwd=options.folder)
+        if done.returncode:
+            print(f'  {name}: ended with {done.returncode}: {done.stderr[-300:]}')
+            continue
+        for line in done.stdout.splitlines():
+            with contextlib.suppress(ValueError):
+                row = json.loads(line)
+                rows.append({'program': name, **row})
+                print('  ' + '  '.join(f'{k}={v:.3f}' if isinstance(v, float) else f'{k}={v}' for k, v in rows[-1].items()))
+    return rows
+
+
+def to_files(options):
+    folder = options.folder
+    copy, archive = folder / 'copy', folder / 'archive'
+
+    def clean():
+        copy.unlink(missing_ok=True)
+        shutil.rmtree(archive, ignore_errors=True)
+
+    def reference():
+        return run(['/bin/sh', '-c', 'cat "$1" > "$2" && sync "$2"', 'sh', options.log, copy])
+
+    def ours():
+        return route(folder, options.log, f'    type: file\n    path: {archive}/{{class}}.ndjson\n')
+
+    return compare(options, reference, ours, clean), '<= 2.5 x, RSS <= 64 MiB'
+
+
+def to_http(options):
+    bare, sink = need('bench_http_bare'), need('http_sink')
+    process = subprocess.Popen([sink, '--port', '0'], stdout=subprocess.PIPE, text=True)
+    try:
+        url = process.stdout.readline().split()[-1].rstrip('/')
+        output = f'    type: http\n    url: {url}/{{class}}\n    format: ndjson\n    batch_bytes: 1MB\n    batch_events: 100000\n'
+        return compare(options, lambda: run([bare, url + '/bare', options.log]),
+                       lambda: route(options.folder, options.log, output)), '>= 0.8 of its speed'
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def to_kafka(options):
+    bare = need('bench_kafka_bare')
+    with broker(options) as brokers:
+        count = [0]
+
+        def topic():
+            count[0] += 1
+            return f'bench-{os.getpid()}-{count[0]}'
+
+        def ours():
+            return route(options.folder, options.log,
+                         f'    type: kafka\n    brokers: [{brokers}]\n    topic: {topic()}.{{class}}\n    partitions: 1\n'
+                         '    properties: { message.max.bytes: 10000000 }\n')
+
+        return compare(options, lambda: run([bare, brokers, topic(), options.log]), ours), '>= 0.8 of its speed'
+
+
+@contextlib.contextmanager
+def broker(options):
+    """A real broker: the one of --kafka, or one that the integration tests' rig starts."""
+    if options.kafka:
+        yield options.kafka
+        return
+    raise Skip('no broker: say --kafka HOST:PORT')
+
+
+COMPARISONS = {'memory': in_memory, 'files': to_files, 'http': to_http, 'kafka': to_kafka}
+
+
+def generated(options, size):
+    path = options.folder / f'log-{size}-{options.seed}.ndjson'
+    if not path.exists():
+        with open(path, 'wb') as out:
+            subprocess.run([need('generate'), '--bytes', size, '--seed', str(options.seed)], stdout=out, check=True)
+    return path
+
+
+def machine():
+    model = next((line.split(':')[1].strip() for line in open('/proc/cpuinfo') if line.startswith('model name')), '')
+    return {'cpu': model or platform.processor(), 'cores': os.cpu_count(), 'kernel': platform.release()}
+
+
+def main():
+    parser = argparse.ArgumentParser(prog='./dev bench', description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('what', nargs='*', metavar='|'.join(COMPARISONS), help='only these (default: all)')
+    parser.add_argument('--bytes', default='1GiB', help='size of the generated log (default: %(default)s)')
+    parser.add_argument('--log', type=pathlib.Path, help='this log instead of a generated one')
+    parser.add_argument('--seed', type=int, default=1)
+    parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--kafka', metavar='HOST:PORT', help='a broker that is there (its topics bench-* stay)')
+    parser.add_argument('--folder', type=pathlib.Path, default=BUILD / 'bench', help='work folder (default: build/bench)')
+    parser.add_argument('--json', type=pathlib.Path, default=BUILD / 'bench.json')
+    options = parser.parse_args()
+    unknown = set(options.what) - set(COMPARISONS)
+    if unknown:
+        parser.error(f'no comparison named {", ".join(unknown)}')
+    options.folder = options.folder.resolve()
+    options.folder.mkdir(parents=True, exist_ok=True)
+    options.log = options.log.resolve() if options.log else generated(options, options.bytes)
+    options.log_small = options.log if options.log.stat().st_size <= 512 << 20 else generated(options, '256MiB')
+    results = {'machine': machine(), 'bytes': options.log.stat().st_size, 'rounds': options.rounds, 'results': {}}
+    print(f'{results["machine"]["cores"]} x {results["machine"]["cpu"]}; {results["bytes"] / 1e6:.0f} MB of log, '
+          f'{options.rounds} rounds, load {os.getloadavg()[0]:.1f}')
+    for name in options.what or COMPARISONS:
+        print(f'{name}:', flush=True)
+        try:
+            if name == 'memory':
+                results['results'][name] = in_memory(options)
+            else:
+                results['results'][name] = report(options, name, *COMPARISONS[name](options))
+        except Skip as why:
+            print(f'  skipped: {why}')
+            results['results'][name] = {'skipped': str(why)}
+    options.json.write_text(json.dumps(results, indent=1) + '\n')
+    print(f'written to {options.json}')
+
+
+if __name__ == '__main__':
+    main()
