@@ -14,10 +14,10 @@ from conftest import TOP, CLASSES
 pytestmark = pytest.mark.slow
 
 ROUTE = """\
-state_dir: /work/state
+state_dir: /trial/state
 redact: off
 inputs: { log: { type: stdin } }
-outputs: { files: { type: file, path: '/work/{class}.ndjson' } }
+outputs: { files: { type: file, path: '/trial/{class}.ndjson' } }
 """
 
 
@@ -45,7 +45,7 @@ class Docker:
         return call(self.name, 'build', '--build-arg', f'BASE={base}', '-f', TOP / 'docker' / 'Dockerfile', '-t', image, TOP)
 
     def run(self, image, *command, folder=None, **more):
-        mounts = ['-v', f'{folder}:/work'] if folder else []
+        mounts = ['-v', f'{folder}:/trial'] if folder else []
         return call(self.name, 'run', '--rm', '-i', *mounts, '--entrypoint', command[0], image, *command[1:], **more)
 
     def close(self):
@@ -75,7 +75,7 @@ class Buildah:
     def run(self, image, *command, folder=None, **more):
         container = call(*self.options, 'from', '--pull-never', image).stdout.decode().strip()
         assert container
-        mounts = ['-v', f'{folder}:/work'] if folder else []
+        mounts = ['-v', f'{folder}:/trial'] if folder else []
         try:
             return call(*self.options, 'run', '--isolation', 'chroot', *mounts, container, '--', *command, **more)
         finally:
@@ -137,7 +137,7 @@ def test_the_image_routes_the_recorded_log(engine, image, audit_log, tmp_path):
     tmp_path.joinpath('audit-router.yaml').write_text(ROUTE)
     tmp_path.chmod(0o777)
     with open(audit_log, 'rb') as log:
-        done = engine.run(image, 'audit-router', 'run', '--once', '-c', '/work/audit-router.yaml', folder=tmp_path, stdin=log)
+        done = engine.run(image, 'audit-router', 'run', '--once', '-c', '/trial/audit-router.yaml', folder=tmp_path, stdin=log)
     assert done.returncode == 0, done.stderr.decode(errors='replace')[-3000:]
     arrived = [line for c in CLASSES for line in (tmp_path / f'{c.lower()}.ndjson').read_bytes().splitlines()]
     assert sorted(arrived) == sorted(audit_log.read_bytes().splitlines())

@@ -150,6 +150,10 @@ def check_rows():
             name = f.stem.split('_', 1)[1]
             if f"'{name}'" not in text and f"'{f.stem}'" not in text:
                 bad.append(f'{table}:1: no row for {f}')
+    data = pathlib.Path('tests/data/README.md').read_text()
+    for f in sorted(pathlib.Path('tests/data').iterdir()):
+        if f.name != 'README.md' and f'`{f.name}`' not in data and f'`{f.name}/`' not in data:
+            bad.append(f'tests/data/README.md:1: no row for {f.name}')
     for folder in TOP_FOLDERS:
         if not pathlib.Path(folder, 'README.md').exists():
             bad.append(f'{folder}/README.md:1: missing')
