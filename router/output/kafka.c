@@ -204,9 +204,9 @@ static uint32_t put(struct sink *s, struct batch *b, uint32_t first)
 
 static void wait_(struct sink *s, int timeout_ms)
 {
-	bool served = kafka_serve(s);
+	bool stood = s->state != SINK_RUNS, served = kafka_serve(s);
 	int own_ms = kafka_step(s);
-	if (served)
+	if (served || (stood && s->state == SINK_RUNS))
 		return;
 	output_wait_fd(s->options.wake_fd, own_ms >= 0 && own_ms < timeout_ms ? own_ms : timeout_ms);
 	(void)kafka_serve(s);

@@ -201,6 +201,10 @@ static void ask_broker(struct kafka_topics *t)
 
 static void make_embedded(struct kafka_topics *t)
 {
+	const struct rd_kafka_metadata *metadata;
+	/* Connected: a handle made before that has to wait for librdkafka's next look at its topics, a second later. */
+	if (rd_kafka_metadata(t->rk, 0, NULL, &metadata, METADATA_TIMEOUT_MS) == RD_KAFKA_RESP_ERR_NO_ERROR)
+		rd_kafka_metadata_destroy(metadata);
 	for (size_t i = 0; i < t->n; i++) {
 		struct kafka_topic *topic = t->list[i];
 		if (topic->state == TOPIC_READY)
@@ -222,10 +226,11 @@ int kafka_topics_ask(struct kafka_topics *t)
 	int64_t left = t->ask_at_ms - clock_steady_ms();
 	if (left > 0)
 		return (int)left;
-	if (kafka_is_embedded(t->settings))
+	if (kafka_is_embedded(t->settings)) {
 		make_embedded(t);
-	else
-		ask_broker(t);
+		return 0;
+	}
+	ask_broker(t);
 	return AGAIN_MS;
 }
 
