@@ -2,7 +2,7 @@
  * Threads: everything under `mutex` is shared; what stands below "the worker's" belongs to the worker until lane_join.
  * The sink is the worker's too, but for sync() (output.h).
  */
-#include "router/lane/lane.h"
+#include "router/lane/lane_private.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -25,46 +25,9 @@
 #include "router/output/output.h"
 
 enum {
-	NAME_ROOM = 128,
-	TROUBLE_ROOM = 512,
 	WAIT_MS = 1000,          /* the longest sleep of a worker with nothing to do */
 	DEAD_LETTER_RETRY_MS = 1000,
 	FULL_WARN_MS = 5000,     /* an input that waits so long for a lane is worth a line in the log */
-};
-
-/* A refused record that the dead letters have no room for yet. */
-struct undead {
-	struct undead *next;
-	struct batch *batch;
-	uint32_t index;
-	char *code, *reason;
-};
-
-struct lane {
-	struct lane_options options;
-	const struct output_ops *ops;
-	struct sink *sink;
-	char name[NAME_ROOM];
-	char fields[NAME_ROOM + 32]; /* for the log */
-	int wake_fd;
-	pthread_t worker;
-	struct lane_counters counters;
-	_Atomic int64_t progress_ms;
-
-	pthread_mutex_t mutex;
-	pthread_cond_t room;         /* the queue has become shorter, or the lane stops */
-	struct batch *head, *tail;   /* the queue */
-	uint64_t queue_pins;
-	bool asleep;                 /* the worker waits for the queue: a push must wake it */
-	bool finishing, stopping;
-	char trouble[TROUBLE_ROOM];
-
-	/* the worker's */
-	struct batch *current;       /* being given to the sink */
-	uint32_t current_next;       /* first record of it that the sink has not taken */
-	struct batch *taken;         /* batches that the sink has records of, `current` included */
-	struct undead *undead;
-	int64_t undead_next_ms;
 };
 
 const char *lane_name(const struct lane *l)

@@ -1,0 +1,362 @@
+#include "router/lane/backlog.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "classifiers/classifier.h"
+#include "router/base/buf.h"
+#include "router/base/clock.h"
+#include "router/event/decode.h"
+#include "router/lane/batch.h"
+#include "router/lane/chunk.h"
+#include "router/lane/lane_private.h"
+#include "router/lane/ledger.h"
+#include "router/lane/record.h"
+#include "router/lane/spool.h"
+#include "router/output/output.h"
+
+enum {
+	BATCH_BYTES = 256 * 1024,       /* of a batch read from the spool */
+	UNSYNCED_BYTES = 16 << 20,      /* an fsync at least every so many bytes ... */
+	UNSYNCED_MS = 100,              /* ... and so often, while spans wait for it */
+	FULL_RETRY_MS = 500,
+	NAME_MAX_BYTES = 255,
+};
+
+/* A batch whose records are in the spool up to `last`; in the order of the spool. */
+struct stored {
+	struct stored *next;
+	struct batch *batch;            /* NULL: done */
+	uint64_t last;
+};
+
+struct backlog {
+	struct lane *lane;
+	struct spool *spool;
+	int64_t after_ms;
+	bool behind;
+	bool full;
+	int64_t full_next_ms;
+	uint64_t skip_to;               /* positions up to this are in the sink's hands already */
+	struct stored *head, *tail;     /* batches in memory whose records are in the spool */
+	struct span **spans;            /* to be closed after the next fsync */
+	size_t n_spans, spans_room;
+	uint64_t unsynced_bytes;
+	int64_t unsynced_since_ms;      /* 0: nothing waits */
+	struct batch *pending;          /* a record that did not fit into the batch before it */
+	struct decoder *decoder;
+	struct attributes attributes;
+};
+
+int backlog_open(struct backlog **ret_backlog, struct lane *lane, const struct backlog_options *options, struct err *err)
+{
+	struct backlog *b = mem_zero(1, sizeof *b);
+	struct spool_options spool = { .folder = options->folder, .bytes_max = options->bytes_max };
+	int r = spool_open(&b->spool, &spool, err);
+	if (r < 0) {
+		free(b);
+		return r;
+	}
+	b->lane = lane;
+	b->after_ms = options->after_ms;
+	b->decoder = decode_create(DECODE_BEST);
+	b->behind = spool_state(b->spool).bytes > 0;
+	lane->backlogged = b->behind;
+	*ret_backlog = b;
+	return 0;
+}
+
+bool backlog_behind(const struct backlog *b)
+{
+	return b && b->behind;
+}
+
+struct backlog_state backlog_state(struct backlog *b)
+{
+	if (!b)
+		return (struct backlog_state){ 0 };
+	struct spool_state s = spool_state(b->spool);
+	return (struct backlog_state){ s.bytes, s.records, s.torn_bytes, s.damaged };
+}
+
+/* ---- into the spool ---- */
+
+/* Makes what was appended durable, and only then lets the ledger know. */
+static int sync_spool(struct backlog *b)
+{
+	if (!b->unsynced_since_ms)
+		return 0;
+	int r = spool_sync(b->spool);
+	if (r < 0) {
+		char text[LANE_TROUBLE_ROOM];
+		(void)snprintf(text, sizeof text, "the spool cannot be made durable: %s", strerror(-r));
+		lane_report(b->lane, text);
+		return r;
+	}
+	for (size_t i = 0; i < b->n_spans; i++)
+		ledger_close(b->spans[i], b->lane->options.number);
+	b->n_spans = 0;
+	b->unsynced_bytes = 0;
+	b->unsynced_since_ms = 0;
+	return 0;
+}
+
+static void close_span_later(struct backlog *b, struct span *span)
+{
+	if (!span)
+		return;
+	if (b->n_spans == b->spans_room) {
+		b->spans_room = b->spans_room ? b->spans_room * 2 : 64;
+		b->spans = mem_resize(b->spans, b->spans_room * sizeof(struct span *));
+	}
+	b->spans[b->n_spans++] = span;
+}
+
+/* Appends the open records of a batch. *ret_last: position of the last one. */
+static int append(struct backlog *b, const struct batch *batch, uint64_t *ret_last)
+{
+	for (uint32_t i = 0; i < batch->n; i++) {
+		const struct record *r = &batch->records[i];
+		if (r->outcome != RECORD_OPEN)
+			continue;
+		struct spool_record record = {
+			.seq = batch->first_seq + i,
+			.class_ = r->class_,
+			.rule = batch_rule(batch, i),
+			.input = view_of(batch->input),
+			.cluster = view_of(batch->cluster),
+			.event = r->bytes,
+		};
+		int e = spool_append(b->spool, &record, ret_last);
+		if (e < 0)
+			return e;
+		b->unsynced_bytes += r->bytes.len;
+	}
+	if (!b->unsynced_since_ms)
+		b->unsynced_since_ms = clock_steady_ms();
+	return 0;
+}
+
+static void say_full(struct backlog *b, int e)
+{
+	char text[LANE_TROUBLE_ROOM];
+	(void)snprintf(text, sizeof text, "the spool takes no more: %s", e == -ENOSPC ? "it or its disk is full" : strerror(-e));
+	lane_report(b->lane, text);
+	b->full = true;
+	b->full_next_ms = clock_steady_ms() + FULL_RETRY_MS;
+}
+
+static void add_stored(struct backlog *b, struct batch *batch, uint64_t last)
+{
+	struct stored *s = mem_zero(1, sizeof *s);
+	s->batch = batch;
+	s->last = last;
+	batch->stored = s;
+	if (b->tail)
+		b->tail->next = s;
+	else
+		b->head = s;
+	b->tail = s;
+}
+
+/*
+ * What the sink has, oldest first: it stays in the sink's hands, but the ledger need not wait for it any more. A batch of
+ * which only a part fits is rolled back by the spool's own cut: spool_append writes whole records, and what of this batch
+ * got in is sent twice at worst.
+ */
+static bool store_taken(struct backlog *b)
+{
+	for (struct batch *batch = b->lane->taken; batch; batch = batch->next) {
+		uint64_t last = 0;
+		if (batch->stored)
+			continue;
+		int e = append(b, batch, &last);
+		if (e < 0) {
+			say_full(b, e);
+			return false;
+		}
+		close_span_later(b, batch->span);
+		batch->span = NULL;
+		add_stored(b, batch, last);
+		b->skip_to = last;
+	}
+	return true;
+}
+
+static bool store_queue(struct backlog *b)
+{
+	struct lane *l = b->lane;
+	while (b->pending || (b->pending = lane_queue_pop(l))) {
+		struct batch *batch = b->pending;
+		uint64_t last;
+		int e = append(b, batch, &last);
+		if (e < 0) {
+			say_full(b, e);
+			return false;
+		}
+		b->pending = NULL;
+		close_span_later(b, batch->span);
+		l->in_memory -= batch->open;
+		batch_free(batch);
+		if (b->unsynced_bytes >= UNSYNCED_BYTES && sync_spool(b) < 0)
+			return false;
+	}
+	return true;
+}
+
+/* Has the oldest event in memory that is not safe waited too long? *ret_left_ms: how long it still may. */
+static bool is_late(struct backlog *b, int64_t *ret_left_ms)
+{
+	struct lane *l = b->lane;
+	int64_t oldest = INT64_MAX, now = clock_steady_ms();
+	for (const struct batch *batch = l->taken; batch && oldest == INT64_MAX; batch = batch->next)
+		if (!batch->stored)
+			oldest = batch->pushed_ms;
+	(void)pthread_mutex_lock(&l->mutex);
+	if (l->head && l->head->pushed_ms < oldest)
+		oldest = l->head->pushed_ms;
+	(void)pthread_mutex_unlock(&l->mutex);
+	*ret_left_ms = oldest == INT64_MAX ? INT64_MAX : oldest + b->after_ms - now;
+	return *ret_left_ms <= 0;
+}
+
+static void fall_behind(struct backlog *b)
+{
+	b->behind = true;
+	b->lane->backlogged = true;
+}
+
+static bool store(struct backlog *b)
+{
+	if (b->full && clock_steady_ms() < b->full_next_ms)
+		return false;
+	bool stored = store_taken(b) && store_queue(b);
+	if (stored && b->full) {
+		b->full = false;
+		lane_report(b->lane, NULL);
+	}
+	return stored;
+}
+
+bool backlog_store_all(struct backlog *b)
+{
+	fall_behind(b);
+	b->full_next_ms = 0;
+	return store(b) && sync_spool(b) == 0;
+}
+
+static void forget_done(struct backlog *b)
+{
+	uint64_t last = 0;
+	while (b->head && !b->head->batch) {
+		struct stored *s = b->head;
+		b->head = s->next;
+		if (!b->head)
+			b->tail = NULL;
+		last = s->last;
+		free(s);
+	}
+	if (last) {
+		spool_forget(b->spool, last);
+		b->lane->backlogged = b->head || spool_state(b->spool).bytes > 0;
+	}
+}
+
+int backlog_work(struct backlog *b, int wait_ms)
+{
+	int64_t left_ms;
+	if (!b)
+		return wait_ms;
+	if (!b->behind && is_late(b, &left_ms))
+		fall_behind(b);
+	if (b->behind)
+		(void)store(b);
+	if (b->unsynced_since_ms &&
+		(b->unsynced_bytes >= UNSYNCED_BYTES || clock_steady_ms() - b->unsynced_since_ms >= UNSYNCED_MS))
+		(void)sync_spool(b);
+	if (b->unsynced_since_ms && wait_ms > UNSYNCED_MS)
+		wait_ms = UNSYNCED_MS;
+	if (b->full && wait_ms > FULL_RETRY_MS)
+		wait_ms = FULL_RETRY_MS;
+	if (!b->behind && left_ms < wait_ms)
+		wait_ms = (int)left_ms;
+	return wait_ms;
+}
+
+/* ---- out of the spool ---- */
+
+static struct view keep(struct batch *batch, struct view text)
+{
+	char *piece = batch_alloc(batch, text.len + 1);
+	if (text.len)
+		memcpy(piece, text.ptr, text.len);
+	piece[text.len] = 0;
+	return (struct view){ piece, text.len };
+}
+
+static struct batch *new_batch(struct backlog *b, const struct spool_record *r)
+{
+	struct batch *batch = batch_create(b->lane->options.budget, NULL);
+	batch->lane = b->lane;
+	batch->input = keep(batch, r->input).ptr;
+	batch->cluster = keep(batch, r->cluster).ptr;
+	batch->first_seq = r->seq;
+	batch->pushed_ms = clock_steady_ms();
+	return batch;
+}
+
+static bool belongs(const struct batch *batch, const struct spool_record *r)
+{
+	return r->seq == batch->first_seq + batch->n && view_eq(r->input, view_of(batch->input)) &&
+	       view_eq(r->cluster, view_of(batch->cluster));
+}
+
+static void add_record(struct backlog *b, struct batch *batch, const struct spool_record *r)
+{
+	struct event e;
+	size_t end;
+	struct record *record = batch_add(batch);
+	record->bytes = keep(batch, r->event);
+	record->class_ = r->class_;
+	batch->bytes += r->event.len;
+	batch_set_rule(batch, batch->n - 1, r->rule);
+	if (decode_line(b->decoder, record->bytes, &e, &end) != DECODE_OK)
+		return; /* the spool's checksum was right, so it is what was put in: formats cope with what has no fields */
+	attributes_of(&e, &b->attributes);
+	record_fill(batch, record, &e, &b->attributes, b->lane->options.key);
+}
+
+/* The next record that the sink does not have yet. Damaged ones are passed over, counted by the spool. */
+static int next_record(struct backlog *b, struct spool_record *ret_record, uint64_t *ret_position)
+{
+	for (;;) {
+		int r = spool_next(b->spool, ret_record, ret_position);
+		if (r == -EBADMSG)
+			lane_report(b->lane, "the spool has damaged records: they are passed over and counted");
+		else if (r < 0 || *ret_position > b->skip_to)
+			return r;
+	}
+}
+
+/*
+ * A record that does not belong to the batch in hand starts the next one: it waits in `ahead`.
+ */
+struct batch *backlog_next(struct backlog *b)
+{
+	struct spool_record r;
+	struct batch *batch = NULL;
+	uint64_t position, last = 0;
+	while (!batch || batch->bytes < BATCH_BYTES) {
+		if (spool_peek(b->spool, &r, &position) < 0)
+			break;
+		(void)next_record;
+		if (batch && !belongs(batch, &r))
+			break;
+	}
+	(void)last;
+	return batch;
+}

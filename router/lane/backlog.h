@@ -1,0 +1,51 @@
+#pragma once
+/*
+ * backlog -- a lane's events on disk: what it could not pass on in time, kept in its spool until the sink has it.
+ *
+ * A lane is direct (queue to sink) or behind (queue to spool to sink). It falls behind when an event has waited for
+ * `spool_after`, in the queue or in the sink: then what the sink holds is written to the spool, in order, and after it the
+ * queue, over and over until the spool has been read to its end with the queue empty. So order is kept, and an event is in
+ * the spool before it waits long, whatever the collector does.
+ *
+ * Safe:    a span is closed in the ledger once its events are in the spool and fsynced. Many appends share one fsync.
+ * kill -9: what the spool has not forgotten is sent again at the next start: at most what the sink held.
+ * Full:    a spool at its limit, or a full disk, leaves batches in the queue: the lane is full, and its inputs wait.
+ * Threads: the lane's worker; backlog_state any.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "router/base/err.h"
+
+struct backlog;
+struct batch;
+struct lane;
+
+struct backlog_options {
+	const char *folder;      /* of the spool */
+	uint64_t bytes_max;
+	int64_t after_ms;        /* spool_after */
+};
+
+/* Main's thread, before the worker. A spool that an earlier run left is gone on with. -errno with *err set. */
+int backlog_open(struct backlog **ret_backlog, struct lane *, const struct backlog_options *, struct err *);
+/* After the worker has ended. What was appended is made durable; records in it stay for the next start. */
+void backlog_close(struct backlog *); /* NULL is fine */
+
+/* Moves what has waited too long into the spool. Returns how long the worker may sleep at most, in ms. */
+int backlog_work(struct backlog *, int wait_ms);
+/* Everything that is in memory and not yet safe goes to the spool (shutdown). False: not all of it had room. */
+bool backlog_store_all(struct backlog *);
+
+/* Whether the lane is behind: then its next batch comes from here, not from the queue. */
+bool backlog_behind(const struct backlog *); /* NULL: false */
+/* The next batch from the spool, or NULL. */
+struct batch *backlog_next(struct backlog *);
+/* A batch that is in the spool has got all its outcomes. */
+void backlog_done(struct backlog *, struct batch *);
+
+struct backlog_state {
+	uint64_t bytes, events; /* held on disk; events as far as they are known (since this start) */
+	uint64_t torn_bytes, damaged;
+};
+struct backlog_state backlog_state(struct backlog *); /* NULL: all zero */

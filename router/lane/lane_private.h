@@ -1,0 +1,57 @@
+#pragma once
+/*
+ * lane_private -- the inside of a lane, shared by lane.c (life, queue, worker, outcomes) and backlog.c (its spool).
+ *
+ * Threads: what stands under `mutex` is shared; what stands below "the worker's" belongs to the worker until lane_join.
+ *          The sink is the worker's too, but for sync() (output.h).
+ */
+#include <pthread.h>
+
+#include "router/lane/backlog.h"
+#include "router/lane/lane.h"
+
+enum {
+	LANE_NAME_ROOM = 128,
+	LANE_TROUBLE_ROOM = 512,
+};
+
+/* A refused record that the dead letters have no room for yet. */
+struct undead {
+	struct undead *next;
+	struct batch *batch;
+	uint32_t index;
+	char *code, *reason;
+};
+
+struct lane {
+	struct lane_options options;
+	const struct output_ops *ops;
+	struct sink *sink;
+	char name[LANE_NAME_ROOM];
+	char fields[LANE_NAME_ROOM + 32]; /* for the log */
+	int wake_fd;
+	pthread_t worker;
+	struct lane_counters counters;
+	_Atomic int64_t progress_ms;
+	_Atomic int64_t in_memory;          /* records in the queue and in the sink, without an outcome */
+	_Atomic bool backlogged;            /* the spool holds events that are not delivered */
+
+	pthread_mutex_t mutex;
+	pthread_cond_t room;                /* the queue has become shorter, or the lane stops */
+	struct batch *head, *tail;          /* the queue */
+	uint64_t queue_pins;
+	bool asleep;                        /* the worker waits for the queue: a push must wake it */
+	bool finishing, stopping;
+	char trouble[LANE_TROUBLE_ROOM];
+
+	/* the worker's */
+	struct batch *current;              /* being given to the sink */
+	uint32_t current_next;              /* first record of it that the sink has not taken */
+	struct batch *taken, *taken_tail;   /* batches that the sink has records of, `current` included; oldest first */
+	struct undead *undead;
+	int64_t undead_next_ms;
+	struct backlog *backlog;            /* NULL: no spool */
+};
+
+/* Takes the oldest batch off the queue, or NULL. The worker's thread, without the mutex. */
+struct batch *lane_queue_pop(struct lane *);
