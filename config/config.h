@@ -50,6 +50,8 @@ struct config_output {
 		unsigned classes;       /* bits; unsaid: all that are on */
 		bool classes_said;
 		int guarantee;          /* enum guarantee */
+		uint64_t spool_max;     /* most bytes of a lane's spool; 0: off */
+		int64_t spool_after_ms; /* how long an event may wait in memory before the lane spools */
 		uint64_t queue_bytes;   /* most bytes in a lane's queue; 0: the lane's share of memory_max */
 		uint64_t max_event_bytes; /* what the collector takes; 0: no limit of its own */
 		struct selector only, except;

@@ -225,8 +225,8 @@ static const struct setting output_rows[] = {
 		.offset = offsetof(struct config_output_common, guarantee),
 		.initial = "at_least_once",
 		.choices = guarantees,
-		.help = "`at_least_once` holds the inputs back when the output cannot follow; `best_effort` drops, and "
-			"counts what it dropped.",
+		.help = "`at_least_once` spools, and holds the inputs back when the spool is full or off; `best_effort` drops "
+			"what the output cannot take in time, and counts it.",
 	},
 	{
 		.key = "format",
@@ -237,6 +237,28 @@ static const struct setting output_rows[] = {
 		.finish = variant_finish_nothing,
 		.type_text = "name of a format",
 		.schema = "{\"type\":\"string\"}",
+	},
+	{
+		.key = "spool",
+		.type = SETTING_VARIANT,
+		.offset = offsetof(struct config_output_common, spool_max),
+		.help = "What an output cannot take in time is kept on disk under `state_dir`, for each class up to `max` "
+			"(4GiB where unsaid), and counts as safe: the inputs move on. `off`: the inputs wait instead. A "
+			"`best_effort` output has none.",
+		.read = variant_read_spool,
+		.finish = variant_finish_nothing,
+		.type_text = "off or {max: SIZE}",
+		.schema = "{\"anyOf\":[{\"$ref\":\"#/definitions/on_off\"},{\"type\":\"object\",\"additionalProperties\":false,"
+			  "\"properties\":{\"max\":{\"type\":\"string\"}}}]}",
+	},
+	{
+		.key = "spool_after",
+		.type = SETTING_TIME,
+		.offset = offsetof(struct config_output_common, spool_after_ms),
+		.initial = "1s",
+		.min = "10ms",
+		.max = "1h",
+		.help = "How long an event may wait in memory for its output before the class is spooled.",
 	},
 	{
 		.key = "queue",

@@ -126,6 +126,44 @@ void variant_finish_data_access(void *field)
 	data_access_finish(field);
 }
 
+/* ---- spool ---- */
+
+struct spool_said {
+	uint64_t max;
+};
+
+static const struct setting spool_rows[] = {
+	{
+		.key = "max",
+		.type = SETTING_SIZE,
+		.offset = offsetof(struct spool_said, max),
+		.initial = "4GiB",
+		.min = "1MiB",
+		.max = "1024TiB",
+	},
+	{ .key = NULL },
+};
+
+static const struct section spool_section = {
+	.name = "spool",
+	.size = sizeof(struct spool_said),
+	.rows = spool_rows,
+};
+
+bool variant_read_spool(struct settings_reader *reader, const struct node *node, void *field)
+{
+	struct spool_said said;
+	uint64_t *max = field;
+	bool on = true, scalar = node && node->kind == NODE_SCALAR && !node_is_null(node);
+	if (scalar && !is_on_off(reader, node, &on)) {
+		settings_problem(reader, node, "spool takes on, off or {max: SIZE}");
+		return false;
+	}
+	bool good = section_read(reader, &spool_section, scalar ? NULL : node, NULL, &said);
+	*max = on ? said.max : 0;
+	return good;
+}
+
 /* ---- selectors ---- */
 
 bool variant_read_selector(struct settings_reader *reader, const struct node *node, void *field)

@@ -71,6 +71,15 @@ static int open_dead_letters(struct pipeline *p, struct err *err)
 	return r;
 }
 
+/* STATE_DIR/spool/OUTPUT/CLASS, or NULL where the lane has none: what may be dropped is not worth a disk. */
+static char *spool_folder(const struct config *c, const struct plan_lane *lane)
+{
+	const struct config_output *output = lane->output;
+	if (!output->common.spool_max || output->common.guarantee == BEST_EFFORT)
+		return NULL;
+	return mem_textf("%s/spool/%s/%s", c->state_dir, output->name, audit_class_lower(lane->class_));
+}
+
 static int start_lanes(struct pipeline *p, struct err *err)
 {
 	const struct plan *plan = p->routing.plan;
@@ -80,12 +89,15 @@ static int start_lanes(struct pipeline *p, struct err *err)
 			.config = p->config,
 			.output = lane->output,
 			.class_ = lane->class_,
+			.key = lane->key,
 			.number = p->n_lanes,
 			.share_bytes = lane->output->common.queue_bytes ? lane->output->common.queue_bytes :
 				p->config->memory_max / SHARE_PART / plan->n_lanes,
 			.budget = p->budget,
 			.dead_letters = p->dead[lane->output - p->config->outputs],
 		};
+		_free_ char *spool = spool_folder(p->config, lane);
+		options.spool_folder = spool;
 		struct err inner = { 0 };
 		int r = lane_start(&p->lanes[p->n_lanes], &options, &inner);
 		if (r < 0)

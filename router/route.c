@@ -8,16 +8,15 @@
 #include <stdlib.h>
 
 #include "router/base/buf.h"
-#include "router/base/clock.h"
 #include "router/base/log.h"
 #include "router/lane/chunk.h"
 #include "router/lane/dead_letters.h"
+#include "router/lane/record.h"
 #include "router/event/line.h"
 
 enum {
 	DEAD_LETTER_HEAD = 64 * 1024,
 	DEAD_LETTER_RETRY_MS = 500,
-	KEY_PARTS_MAX = 4,
 	TROUBLE_ROOM = 512,
 };
 
@@ -140,64 +139,15 @@ static void broken_line(struct feed *f, struct view line, enum decode_result res
 
 /* ---- one event ---- */
 
-static struct view join_key(struct batch *b, const struct view *parts, unsigned n)
-{
-	size_t len = n - 1;
-	for (unsigned i = 0; i < n; i++)
-		len += parts[i].len;
-	char *key = batch_alloc(b, len), *at = key;
-	for (unsigned i = 0; i < n; i++) {
-		if (i)
-			*at++ = '/';
-		if (parts[i].len)
-			memcpy(at, parts[i].ptr, parts[i].len);
-		at += parts[i].len;
-	}
-	return (struct view){ key, len };
-}
-
-/* A field as key: in the arena where it does not lie in the event's own bytes (the decoder's scratch is short-lived). */
-static struct view field_key(struct batch *b, const struct event *e, struct view field)
-{
-	if (!field.len)
-		return (struct view){ 0 };
-	if (field.ptr >= e->bytes.ptr && field.ptr < e->bytes.ptr + e->bytes.len)
-		return field;
-	return join_key(b, &field, 1);
-}
-
-static struct view record_key_of(struct batch *b, const struct event *e, const struct attributes *a, enum record_key key)
-{
-	switch (key) {
-	case KEY_AUDIT_ID:
-		return field_key(b, e, e->audit_id);
-	case KEY_NAMESPACE:
-		return field_key(b, e, e->object_ref.namespace_);
-	case KEY_USER:
-		return field_key(b, e, e->user.username);
-	case KEY_OBJECT: {
-		const struct event_object_ref *o = &e->object_ref;
-		const struct view parts[KEY_PARTS_MAX] = { o->api_group, o->resource, o->namespace_, o->name };
-		return o->present ? join_key(b, parts, KEY_PARTS_MAX) : join_key(b, &a->path, 1);
-	}
-	case KEY_NONE:
-		break;
-	}
-	return (struct view){ 0 };
-}
-
-static void add_to_lane(struct feed *f, unsigned lane, const struct event *e, struct verdict v, int64_t received_us)
+static void add_to_lane(struct feed *f, unsigned lane, const struct event *e, struct verdict v)
 {
 	struct batch *b = lane_batch(f, lane);
 	struct record *r = batch_add(b);
 	r->bytes = e->bytes;
-	r->received_us = received_us;
 	r->rule = v.rule;
 	r->class_ = (uint8_t)v.class_;
 	b->bytes += e->bytes.len;
-	enum record_key key = f->plan->lanes[lane].key;
-	if (key != KEY_NONE)
-		r->key = record_key_of(b, e, &f->attributes, key);
+	record_fill(b, r, e, &f->attributes, f->plan->lanes[lane].key);
 }
 
 static bool lane_wants(const struct plan_lane *lane, const struct attributes *a)
@@ -231,11 +181,9 @@ static void route_event(struct feed *f, const struct event *e)
 	f->counters.class_bytes[v.class_] += e->bytes.len;
 	if (dropped(f, v.class_, e->bytes.len))
 		return;
-	int64_t received_us = BATCH_NO_TIME;
-	(void)clock_parse(e->request_received, &received_us);
 	for (unsigned i = f->plan->class_first[v.class_]; i < f->plan->class_first[v.class_ + 1]; i++) {
 		if (lane_wants(&f->plan->lanes[i], &f->attributes))
-			add_to_lane(f, i, e, v, received_us);
+			add_to_lane(f, i, e, v);
 		else
 			f->routing->filtered[i]++;
 	}

@@ -41,13 +41,17 @@ struct backlog {
 	bool behind;
 	bool full;
 	int64_t full_next_ms;
+	uint64_t resumed_to;            /* positions up to this were there at the start */
 	uint64_t skip_to;               /* positions up to this are in the sink's hands already */
 	struct stored *head, *tail;     /* batches in memory whose records are in the spool */
 	struct span **spans;            /* to be closed after the next fsync */
 	size_t n_spans, spans_room;
 	uint64_t unsynced_bytes;
 	int64_t unsynced_since_ms;      /* 0: nothing waits */
-	struct batch *pending;          /* a record that did not fit into the batch before it */
+	struct batch *pending;          /* off the queue, not yet all in the spool ... */
+	uint32_t pending_next;          /* ... but up to this record */
+	struct batch *ahead;            /* begun by a record that did not belong to the batch before it */
+	uint64_t ahead_last;
 	struct decoder *decoder;
 	struct attributes attributes;
 };
@@ -116,17 +120,17 @@ static void close_span_later(struct backlog *b, struct span *span)
 	b->spans[b->n_spans++] = span;
 }
 
-/* Appends the open records of a batch. *ret_last: position of the last one. */
-static int append(struct backlog *b, const struct batch *batch, uint64_t *ret_last)
+/* Appends the open records of a batch from *next on, which moves on. *ret_last: position of the last one. */
+static int append(struct backlog *b, const struct batch *batch, uint32_t *next, uint64_t *ret_last)
 {
-	for (uint32_t i = 0; i < batch->n; i++) {
-		const struct record *r = &batch->records[i];
+	for (; *next < batch->n; ++*next) {
+		const struct record *r = &batch->records[*next];
 		if (r->outcome != RECORD_OPEN)
 			continue;
 		struct spool_record record = {
-			.seq = batch->first_seq + i,
+			.seq = batch->first_seq + *next,
 			.class_ = r->class_,
-			.rule = batch_rule(batch, i),
+			.rule = batch_rule(batch, *next),
 			.input = view_of(batch->input),
 			.cluster = view_of(batch->cluster),
 			.event = r->bytes,
@@ -135,9 +139,9 @@ static int append(struct backlog *b, const struct batch *batch, uint64_t *ret_la
 		if (e < 0)
 			return e;
 		b->unsynced_bytes += r->bytes.len;
+		if (!b->unsynced_since_ms)
+			b->unsynced_since_ms = clock_steady_ms();
 	}
-	if (!b->unsynced_since_ms)
-		b->unsynced_since_ms = clock_steady_ms();
 	return 0;
 }
 
@@ -164,17 +168,17 @@ static void add_stored(struct backlog *b, struct batch *batch, uint64_t last)
 }
 
 /*
- * What the sink has, oldest first: it stays in the sink's hands, but the ledger need not wait for it any more. A batch of
- * which only a part fits is rolled back by the spool's own cut: spool_append writes whole records, and what of this batch
- * got in is sent twice at worst.
+ * What the sink has, oldest first: it stays in the sink's hands, but the ledger need not wait for it any more. A batch that
+ * did not fit whole is appended anew when there is room: the reader passes over all of it, so only a crash sends it twice.
  */
 static bool store_taken(struct backlog *b)
 {
 	for (struct batch *batch = b->lane->taken; batch; batch = batch->next) {
 		uint64_t last = 0;
+		uint32_t next = 0;
 		if (batch->stored)
 			continue;
-		int e = append(b, batch, &last);
+		int e = append(b, batch, &next, &last);
 		if (e < 0) {
 			say_full(b, e);
 			return false;
@@ -193,12 +197,13 @@ static bool store_queue(struct backlog *b)
 	while (b->pending || (b->pending = lane_queue_pop(l))) {
 		struct batch *batch = b->pending;
 		uint64_t last;
-		int e = append(b, batch, &last);
+		int e = append(b, batch, &b->pending_next, &last);
 		if (e < 0) {
 			say_full(b, e);
 			return false;
 		}
 		b->pending = NULL;
+		b->pending_next = 0;
 		close_span_later(b, batch->span);
 		l->in_memory -= batch->open;
 		batch_free(batch);
@@ -262,13 +267,13 @@ static void forget_done(struct backlog *b)
 	}
 	if (last) {
 		spool_forget(b->spool, last);
-		b->lane->backlogged = b->head || spool_state(b->spool).bytes > 0;
+		b->lane->backlogged = b->head || b->behind || b->pending;
 	}
 }
 
 int backlog_work(struct backlog *b, int wait_ms)
 {
-	int64_t left_ms;
+	int64_t left_ms = INT64_MAX;
 	if (!b)
 		return wait_ms;
 	if (!b->behind && is_late(b, &left_ms))
@@ -342,21 +347,66 @@ static int next_record(struct backlog *b, struct spool_record *ret_record, uint6
 	}
 }
 
-/*
- * A record that does not belong to the batch in hand starts the next one: it waits in `ahead`.
- */
-struct batch *backlog_next(struct backlog *b)
+/* Reads on from `batch` (NULL: a new one) until it is large enough or the next record belongs elsewhere. */
+static struct batch *read_batch(struct backlog *b, struct batch *batch, uint64_t *last)
 {
 	struct spool_record r;
-	struct batch *batch = NULL;
-	uint64_t position, last = 0;
-	while (!batch || batch->bytes < BATCH_BYTES) {
-		if (spool_peek(b->spool, &r, &position) < 0)
-			break;
-		(void)next_record;
-		if (batch && !belongs(batch, &r))
-			break;
+	uint64_t position;
+	while ((!batch || batch->bytes < BATCH_BYTES) && next_record(b, &r, &position) == 0) {
+		if (batch && !belongs(batch, &r)) {
+			b->ahead = new_batch(b, &r);
+			add_record(b, b->ahead, &r);
+			b->ahead_last = position;
+			return batch;
+		}
+		if (!batch)
+			batch = new_batch(b, &r);
+		add_record(b, batch, &r);
+		*last = position;
 	}
-	(void)last;
 	return batch;
+}
+
+struct batch *backlog_next(struct backlog *b)
+{
+	struct lane *l = b->lane;
+	uint64_t last = b->ahead_last;
+	struct batch *batch = b->ahead;
+	b->ahead = NULL;
+	batch = read_batch(b, batch, &last);
+	if (batch) {
+		add_stored(b, batch, last);
+		l->in_memory += batch->n;
+		return batch;
+	}
+	/* All is read: what comes now may go the short way, unless it waits for room in the spool. */
+	if (!b->pending && !b->full) {
+		b->behind = false;
+		l->backlogged = b->head != NULL;
+	}
+	return NULL;
+}
+
+void backlog_done(struct backlog *b, struct batch *batch)
+{
+	batch->stored->batch = NULL;
+	forget_done(b);
+}
+
+void backlog_close(struct backlog *b)
+{
+	if (!b)
+		return;
+	(void)sync_spool(b);
+	while (b->head) {
+		struct stored *s = b->head;
+		b->head = s->next;
+		free(s);
+	}
+	batch_free(b->pending);
+	batch_free(b->ahead);
+	spool_close(b->spool);
+	decode_destroy(b->decoder);
+	free(b->spans);
+	free(b);
 }

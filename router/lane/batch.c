@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "classifiers/classifier.h"
 #include "router/base/buf.h"
 #include "router/lane/chunk.h"
 #include "router/lane/lane_batch.h"
@@ -35,6 +36,8 @@ struct record *batch_add(struct batch *b)
 	if (b->n == b->room) {
 		b->room *= 2;
 		b->records = mem_resize(b->records, b->room * sizeof *b->records);
+		if (b->rules)
+			b->rules = mem_resize(b->rules, b->room * sizeof *b->rules);
 	}
 	b->open++;
 	struct record *r = &b->records[b->n++];
@@ -80,6 +83,20 @@ static struct view copy(struct batch *b, struct view v)
 	return (struct view){ piece, v.len };
 }
 
+struct view batch_rule(const struct batch *b, uint32_t index)
+{
+	if (b->rules)
+		return b->rules[index];
+	return b->classifier ? view_of(classifier_rule_id(b->classifier, b->records[index].rule)) : VIEW("");
+}
+
+void batch_set_rule(struct batch *b, uint32_t index, struct view rule)
+{
+	if (!b->rules)
+		b->rules = mem_zero(b->room, sizeof *b->rules);
+	b->rules[index] = copy(b, rule);
+}
+
 void batch_detach(struct batch *b)
 {
 	struct chunk *c = b->chunk;
@@ -117,6 +134,7 @@ void batch_free(struct batch *b)
 	if (b->release_plan)
 		b->release_plan(b->plan);
 	free(b->records);
+	free(b->rules);
 	free(b);
 }
 

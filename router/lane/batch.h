@@ -24,6 +24,7 @@ struct classifier;
 struct lane;
 struct plan;
 struct span;
+struct stored;
 
 enum record_outcome { RECORD_OPEN, RECORD_DELIVERED, RECORD_DEAD };
 
@@ -49,6 +50,7 @@ struct batch {
 	struct chunk *chunk;     /* held; NULL once copied out */
 	struct span *span;       /* closed by the lane; NULL in unit tests of outputs */
 	struct record *records;
+	struct view *rules;      /* ids, where they came from a spool; NULL: the classifier's (use batch_rule) */
 	uint32_t n, room;
 	uint32_t open;           /* records without an outcome */
 	uint64_t first_seq;      /* the sequence number of records[0]; the others follow */
@@ -56,11 +58,16 @@ struct batch {
 	uint64_t arena_bytes;    /* taken from the budget for arena blocks */
 	int64_t pushed_ms;       /* clock_steady_ms at lane_push */
 	struct arena_block *arena;
+	struct stored *stored;   /* its records are in the spool (backlog.h); NULL: they are not */
 };
 
 struct batch *batch_create(struct budget *, struct chunk *); /* holds the chunk (NULL is fine) */
 /* The new record; its bytes are to be set by the caller before the next call. */
 struct record *batch_add(struct batch *);
+/* The id of the rule that classified the record; "" when unknown. Valid as long as the batch. */
+struct view batch_rule(const struct batch *, uint32_t index);
+/* Where the rule is known by its id only: copied. */
+void batch_set_rule(struct batch *, uint32_t index, struct view rule);
 /* Memory that lives as long as the batch and never moves. Counted against the budget without waiting. */
 char *batch_alloc(struct batch *, size_t len);
 /* Copies out and lets the chunk go, if the records' bytes are less than a quarter of the chunk's. */

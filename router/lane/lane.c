@@ -27,6 +27,7 @@
 enum {
 	WAIT_MS = 1000,          /* the longest sleep of a worker with nothing to do */
 	DEAD_LETTER_RETRY_MS = 1000,
+	TROUBLE_AGAIN_MS = 30000,
 	FULL_WARN_MS = 5000,     /* an input that waits so long for a lane is worth a line in the log */
 };
 
@@ -67,10 +68,7 @@ void lane_describe(const struct lane *l, char *text, size_t room)
 
 bool lane_idle(const struct lane *l)
 {
-	const struct lane_counters *c = &l->counters;
-	/* Received is read last: it is the one that must not be missed. */
-	uint64_t out = c->delivered_events + c->dead_events + c->dropped_events;
-	return c->received_events == out;
+	return l->in_memory == 0 && !l->backlogged;
 }
 
 static void wake(struct lane *l)
@@ -83,19 +81,20 @@ static void wake(struct lane *l)
 
 void lane_report(struct lane *l, const char *trouble)
 {
-	char before[TROUBLE_ROOM];
 	if (!l)
 		return;
+	int64_t now = clock_steady_ms();
 	(void)pthread_mutex_lock(&l->mutex);
-	memcpy(before, l->trouble, sizeof before);
-	(void)snprintf(l->trouble, sizeof l->trouble, "%s", trouble ? trouble : "");
-	bool changed = strcmp(before, l->trouble) != 0;
+	bool was = l->trouble[0], is = trouble != NULL;
+	(void)snprintf(l->trouble, sizeof l->trouble, "%s", is ? trouble : "");
+	/* A trouble that lasts is told again now and then: its words may have changed. */
+	bool tell = was != is || (is && now >= l->told_ms + TROUBLE_AGAIN_MS);
+	if (tell)
+		l->told_ms = now;
 	(void)pthread_mutex_unlock(&l->mutex);
-	if (!changed)
-		return;
-	if (trouble)
+	if (tell && is)
 		log_line(LOG_WARN, l->fields, "%s", trouble);
-	else
+	else if (tell)
 		log_line(LOG_INFO, l->fields, "runs well again");
 }
 
@@ -116,21 +115,16 @@ void lane_count_retry(struct lane *l)
 
 static void list_remove(struct lane *l, struct batch *b)
 {
-	if (b->prev)
-		b->prev->next = b->next;
-	else
-		l->taken = b->next;
-	if (b->next)
-		b->next->prev = b->prev;
+	*(b->prev ? &b->prev->next : &l->taken) = b->next;
+	*(b->next ? &b->next->prev : &l->taken_tail) = b->prev;
 }
 
 static void list_add(struct lane *l, struct batch *b)
 {
-	b->prev = NULL;
-	b->next = l->taken;
-	if (l->taken)
-		l->taken->prev = b;
-	l->taken = b;
+	b->next = NULL;
+	b->prev = l->taken_tail;
+	*(l->taken_tail ? &l->taken_tail->next : &l->taken) = b;
+	l->taken_tail = b;
 }
 
 /* So many of its records have an outcome that is settled; the last one ends the batch. */
@@ -139,13 +133,17 @@ static void outcome(struct batch *b, uint32_t count)
 	struct lane *l = b->lane;
 	assert(count <= b->open);
 	b->open -= count;
-	if (l)
+	if (l) {
 		l->progress_ms = clock_steady_ms();
+		l->in_memory -= count;
+	}
 	if (b->open)
 		return;
 	if (l) {
 		list_remove(l, b);
-		if (b->span)
+		if (b->stored)
+			backlog_done(l->backlog, b);
+		else if (b->span)
 			ledger_close(b->span, l->options.number);
 	}
 	batch_free(b);
@@ -242,20 +240,35 @@ static struct batch *queue_pop(struct lane *l)
 	return b;
 }
 
-/* Takes the next batch off the queue if there is none in hand. False: the lane stops. */
-static bool next_batch(struct lane *l, bool *ret_finishing)
+struct batch *lane_queue_pop(struct lane *l)
 {
 	(void)pthread_mutex_lock(&l->mutex);
-	bool stopping = l->stopping;
-	if (!stopping && !l->current && !l->undead) {
+	struct batch *b = queue_pop(l);
+	(void)pthread_mutex_unlock(&l->mutex);
+	return b;
+}
+
+/*
+ * Takes the next batch in hand if there is none: from the spool while the lane is behind, else from the queue.
+ * False: the lane stops.
+ */
+static bool next_batch(struct lane *l, bool *ret_finishing)
+{
+	bool wanted = !l->current && !l->undead;
+	if (wanted && backlog_behind(l->backlog))
+		l->current = backlog_next(l->backlog);
+	(void)pthread_mutex_lock(&l->mutex);
+	bool stopping = l->stopping, direct = !backlog_behind(l->backlog);
+	if (!stopping && wanted && direct && !l->current)
 		l->current = queue_pop(l);
-		l->current_next = 0;
-		l->asleep = !l->current;
-		if (l->current)
-			list_add(l, l->current);
-	}
+	/* Behind, every push is news for the backlog; else only one that finds nothing to do is. */
+	l->asleep = !l->head && (!l->current || !direct);
 	*ret_finishing = l->finishing && !l->current && !l->head;
 	(void)pthread_mutex_unlock(&l->mutex);
+	if (wanted && l->current) {
+		l->current_next = 0;
+		list_add(l, l->current);
+	}
 	return !stopping;
 }
 
@@ -279,7 +292,7 @@ static void *work(void *context)
 	struct lane *l = context;
 	bool finishing;
 	while (next_batch(l, &finishing)) {
-		int timeout_ms = WAIT_MS;
+		int timeout_ms = backlog_work(l->backlog, WAIT_MS);
 		if (l->current && give(l))
 			timeout_ms = 0;
 		else if (finishing && l->ops->flush)
@@ -289,7 +302,9 @@ static void *work(void *context)
 		(void)!read(l->wake_fd, &count, sizeof count);
 		retry_undead(l);
 	}
-	/* lane_push takes nothing any more; what waits here would only keep memory from the other lanes. */
+	/* lane_push takes nothing any more. What the spool has no room for, or where there is none, stays at the source. */
+	if (l->backlog)
+		(void)backlog_store_all(l->backlog);
 	free_list(l->head);
 	l->head = l->tail = NULL;
 	return NULL;
@@ -297,40 +312,62 @@ static void *work(void *context)
 
 /* ---- main's and the inputs' ---- */
 
+static int open_sink(struct lane *l, struct err *err)
+{
+	struct sink_options options = {
+		.config = l->options.config,
+		.output = l->options.output,
+		.class_ = l->options.class_,
+		.lane = l,
+		.wake_fd = l->wake_fd,
+		.open_bytes_max = l->options.share_bytes,
+	};
+	return l->ops->open(&l->sink, &options, err);
+}
+
+static int open_backlog(struct lane *l, struct err *err)
+{
+	if (!l->options.spool_folder)
+		return 0;
+	struct backlog_options options = {
+		.folder = l->options.spool_folder,
+		.bytes_max = l->options.output->common.spool_max,
+		.after_ms = l->options.output->common.spool_after_ms,
+	};
+	return backlog_open(&l->backlog, l, &options, err);
+}
+
+static int start_worker(struct lane *l, struct err *err)
+{
+	int r = -pthread_create(&l->worker, NULL, work, l);
+	return r < 0 ? err_set(err, "cannot start a thread: %s", strerror(-r)), r : 0;
+}
+
 int lane_start(struct lane **ret_lane, const struct lane_options *options, struct err *err)
 {
 	struct lane *l = mem_zero(1, sizeof *l);
+	const char *class_ = audit_class_name(options->class_);
 	l->options = *options;
 	l->ops = options->output->ops;
-	(void)snprintf(l->name, sizeof l->name, "%s/%s", options->output->name, audit_class_name(options->class_));
-	(void)snprintf(l->fields, sizeof l->fields, "output=%s class=%s", options->output->name,
-		audit_class_name(options->class_));
+	(void)snprintf(l->name, sizeof l->name, "%s/%s", options->output->name, class_);
+	(void)snprintf(l->fields, sizeof l->fields, "output=%s class=%s", options->output->name, class_);
 	(void)pthread_mutex_init(&l->mutex, NULL);
 	(void)pthread_cond_init(&l->room, NULL);
 	l->progress_ms = clock_steady_ms();
 	l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int r = l->wake_fd < 0 ? -errno : 0;
 	if (r < 0)
-		err_set(err, "eventfd: %s", strerror(-r));
-	if (r == 0) {
-		struct sink_options sink = {
-			.config = options->config,
-			.output = options->output,
-			.class_ = options->class_,
-			.lane = l,
-			.wake_fd = l->wake_fd,
-			.open_bytes_max = options->share_bytes,
-		};
-		r = l->ops->open(&l->sink, &sink, err);
-	}
-	if (r == 0) {
-		r = -pthread_create(&l->worker, NULL, work, l);
-		if (r < 0) {
-			err_set(err, "cannot start a thread: %s", strerror(-r));
-			l->ops->close(l->sink);
-		}
-	}
+		(void)err_set(err, "eventfd: %s", strerror(-r));
+	if (r == 0)
+		r = open_backlog(l, err);
+	if (r == 0)
+		r = open_sink(l, err);
+	if (r == 0)
+		r = start_worker(l, err);
 	if (r < 0) {
+		if (l->sink)
+			l->ops->close(l->sink);
+		backlog_close(l->backlog);
 		if (l->wake_fd >= 0)
 			(void)close(l->wake_fd);
 		free(l);
@@ -348,6 +385,7 @@ static bool queue_has_room(const struct lane *l, uint64_t pins)
 
 static void drop(struct lane *l, struct batch *b)
 {
+	l->in_memory -= b->n;
 	l->counters.dropped_bytes += b->bytes;
 	l->counters.dropped_events += b->n;
 	log_limited(LOG_WARN, l->fields, "the queue is full: events are dropped, as best_effort has it");
@@ -376,6 +414,7 @@ int lane_push(struct lane *l, struct batch *b)
 	b->pushed_ms = clock_steady_ms();
 	if (lane_idle(l))
 		l->progress_ms = b->pushed_ms;
+	l->in_memory += b->n;
 	l->counters.received_bytes += b->bytes;
 	l->counters.received_events += b->n;
 	(void)pthread_mutex_lock(&l->mutex);
@@ -429,6 +468,7 @@ void lane_join(struct lane *l)
 	(void)pthread_join(l->worker, NULL);
 	l->ops->close(l->sink);
 	free_list(l->taken);
+	backlog_close(l->backlog);
 	while (l->undead) {
 		struct undead *u = l->undead;
 		l->undead = u->next;

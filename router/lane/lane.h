@@ -17,6 +17,7 @@
 
 #include "router/base/audit_class.h"
 #include "router/base/err.h"
+#include "router/output/output.h"
 
 struct batch;
 struct budget;
@@ -24,8 +25,6 @@ struct config;
 struct config_output;
 struct dead_letters;
 struct lane;
-struct output_ops;
-struct record;
 
 /* Relaxed atomics: written by few, read by anyone. received = delivered + dead + dropped + held. */
 struct lane_counters {
@@ -40,10 +39,12 @@ struct lane_options {
 	const struct config *config;
 	const struct config_output *output;
 	enum audit_class class_;
+	enum record_key key;         /* which key its records have */
 	unsigned number;             /* of this lane in all ledgers */
 	uint64_t share_bytes;        /* most bytes that its queue pins */
 	struct budget *budget;
 	struct dead_letters *dead_letters; /* of this output; shared by its lanes */
+	const char *spool_folder;    /* NULL: no spool; needed during lane_start only */
 };
 
 /* Opens the sink and starts the worker. */

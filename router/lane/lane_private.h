@@ -42,7 +42,8 @@ struct lane {
 	uint64_t queue_pins;
 	bool asleep;                        /* the worker waits for the queue: a push must wake it */
 	bool finishing, stopping;
-	char trouble[LANE_TROUBLE_ROOM];
+	char trouble[LANE_TROUBLE_ROOM];    /* "": runs well */
+	int64_t told_ms;                    /* when the log last heard of it */
 
 	/* the worker's */
 	struct batch *current;              /* being given to the sink */

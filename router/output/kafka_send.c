@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "classifiers/classifier.h"
 #include "router/base/buf.h"
 #include "router/base/clock.h"
 #include "router/output/kafka_sink.h"
@@ -76,10 +75,9 @@ static rd_kafka_headers_t *make_headers(const struct batch *b, uint32_t index)
 	const char *name = audit_class_name((enum audit_class)r->class_);
 	rd_kafka_headers_t *headers = rd_kafka_headers_new(HEADERS_MAX);
 	(void)rd_kafka_header_add(headers, "class", 5, name, (ssize_t)strlen(name));
-	if (b->classifier) {
-		const char *rule = classifier_rule_id(b->classifier, r->rule);
-		(void)rd_kafka_header_add(headers, "rule", 4, rule, (ssize_t)strlen(rule));
-	}
+	const struct view rule = batch_rule(b, index);
+	if (rule.len)
+		(void)rd_kafka_header_add(headers, "rule", 4, rule.ptr, (ssize_t)rule.len);
 	if (b->cluster && *b->cluster)
 		(void)rd_kafka_header_add(headers, "cluster", 7, b->cluster, (ssize_t)strlen(b->cluster));
 	(void)rd_kafka_header_add(headers, "seq", 3, seq, (ssize_t)print_decimal(b->first_seq + index, seq));

@@ -37,7 +37,7 @@ MAY_USE = {
     'router/format/*': [BASE, EVENT, SETTINGS, CONFIG, CLASSIFIER, BATCH],
     'router/output/*': [BASE, EVENT, SETTINGS, CONFIG, CLASSIFIER, FORMAT, CHUNK, BATCH, 'router/lane/lane.h'],
     'router/input/*': [BASE, SETTINGS, CONFIG, CHUNK],
-    'router/lane/*': [BASE, 'router/event/text.h', CONFIG, CLASSIFIER, OUTPUT, PLAN, OBSERVE],
+    'router/lane/*': [BASE, EVENT, MATCH, CONFIG, CLASSIFIER, OUTPUT, PLAN, OBSERVE],
     'router/observe/*': [BASE, LANE, CONFIG],
     'router/plan.*': [BASE, EVENT, MATCH, POLICY, CLASSIFIER, CONFIG, OUTPUT],
     'router/cmd/*': [BASE, EVENT, MATCH, POLICY, CLASSIFIER, SETTINGS, CONFIG, CHUNK, INPUT, OUTPUT, FORMAT,

@@ -113,7 +113,14 @@ static void setup(struct rig *r, uint64_t share, int guarantee)
 	assert_int_equal(budget_create(&r->budget, 1 << 20), 0);
 	assert_int_equal(dead_letters_open(&r->dead, r->folder, "out", 1 << 20, &err), 0);
 	assert_int_equal(ledger_create(&r->ledger, 1, NULL, NULL), 0);
-	struct lane_options options = { &r->config, &r->output, ADMIN_READ, 0, share, r->budget, r->dead };
+	struct lane_options options = {
+		.config = &r->config,
+		.output = &r->output,
+		.class_ = ADMIN_READ,
+		.share_bytes = share,
+		.budget = r->budget,
+		.dead_letters = r->dead,
+	};
 	assert_int_equal(lane_start(&r->lane, &options, &err), 0);
 }
 
