@@ -202,8 +202,7 @@ static bool serve_one(struct connection *c)
 {
 	char *end, length[32];
 	do {
-		(void)buf_text(&c->in);
-		end = c->in.len ? strstr(c->in.ptr, "\r\n\r\n") : NULL;
+		end = c->in.len ? memmem(c->in.ptr, c->in.len, "\r\n\r\n", 4) : NULL;
 	} while (!end && read_more(c));
 	if (!end)
 		return false;

@@ -174,11 +174,13 @@ static void assert_none_lost(struct rig *r)
 	struct buf stored = { 0 };
 	_free_ bool *seen = mem_zero(r->n_sent, sizeof *seen);
 	server_stored(&r->server, &stored);
-	const char *at = buf_text(&stored), *end = at + stored.len;
+	const char *at = buf_view(&stored).ptr, *end = at + stored.len;
 	while ((at = memmem(at, (size_t)(end - at), mark, strlen(mark)))) {
 		int64_t n;
 		at += strlen(mark);
-		assert_true(units_parse_number((struct view){ at, strcspn(at, ",") }, &n));
+		const char *comma = memchr(at, ',', (size_t)(end - at));
+		assert_non_null(comma);
+		assert_true(units_parse_number((struct view){ at, (size_t)(comma - at) }, &n));
 		seen[n] = true;
 	}
 	for (unsigned i = 0; i < r->n_sent; i++)
