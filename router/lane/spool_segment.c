@@ -283,7 +283,7 @@ int cursor_read(const struct spool_files *files, int file, struct cursor_slot *r
 		if (le32toh(slot.version) != SPOOL_VERSION)
 			return -EBADMSG;
 		if (le32toh(slot.crc) != crc32c_add(0, &slot, offsetof(struct cursor_slot, crc)) ||
-			le64toh(slot.generation) <= found.generation || le64toh(slot.position) > INT64_MAX)
+			le64toh(slot.generation) <= found.generation || le64toh(slot.position) > INT64_MAX / 2)
 			continue;
 		found.generation = le64toh(slot.generation);
 		found.position = le64toh(slot.position);

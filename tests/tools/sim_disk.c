@@ -34,7 +34,7 @@ struct sim_disk {
 	} files[FILES_MAX];
 	struct entry *log;
 	size_t n_log, log_room;
-	uint64_t room;
+	uint64_t room, bytes_read;
 	bool fail_syncs;
 };
 
@@ -180,6 +180,7 @@ static ssize_t sim_read(void *disk, int file, void *bytes, size_t room, uint64_t
 	if (offset < content->len) {
 		n = content->len - offset < room ? content->len - offset : room;
 		memcpy(bytes, content->ptr + offset, n);
+		d->bytes_read += n;
 	}
 	(void)pthread_mutex_unlock(&d->lock);
 	return (ssize_t)n;
@@ -314,6 +315,11 @@ void sim_disk_set_room(struct sim_disk *d, uint64_t bytes)
 void sim_disk_fail_syncs(struct sim_disk *d, bool fail)
 {
 	d->fail_syncs = fail;
+}
+
+uint64_t sim_disk_bytes_read(const struct sim_disk *d)
+{
+	return d->bytes_read;
 }
 
 size_t sim_disk_log_length(const struct sim_disk *d)

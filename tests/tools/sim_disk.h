@@ -23,6 +23,8 @@ struct spool_files sim_disk_files(struct sim_disk *);
 void sim_disk_set_room(struct sim_disk *, uint64_t bytes); /* for all files together; UINT64_MAX at first */
 void sim_disk_fail_syncs(struct sim_disk *, bool fail);    /* every sync is -EIO */
 
+uint64_t sim_disk_bytes_read(const struct sim_disk *);     /* so far */
+
 size_t sim_disk_log_length(const struct sim_disk *);
 /* Bytes that entry of the log writes; 0 when it writes none. */
 size_t sim_disk_log_bytes(const struct sim_disk *, size_t entry);
