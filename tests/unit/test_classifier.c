@@ -9,10 +9,11 @@
 
 #include <cmocka.h>
 #include <jansson.h>
+#include <zlib.h>
 
 #include "classifiers/classifier.h"
 #include "router/base/buf.h"
-#include "router/base/io.h"
+#include "router/event/decode.h"
 #include "tests/tools/straight_gke.h"
 
 static struct classifier *builtin(const char *name)
@@ -84,6 +85,41 @@ static void every_gke_case_gets_its_class(void **state)
 	assert_int_equal(cases, 74);
 	fclose(f);
 	free(path);
+	classifier_close(gke);
+}
+
+enum { LINE_BYTES_MAX = 4 << 20 };
+
+/* What a real server wrote, decoded: every event by the rule and in the class of the straight reading. */
+static void a_real_log_is_split_as_the_straight_reading_does(void **state)
+{
+	static struct attributes a;
+	struct classifier *gke = builtin("gke");
+	struct decoder *decoder = decode_create(DECODE_BEST);
+	char *path = data_path("audit.log.gz"), *line = mem_alloc(LINE_BYTES_MAX);
+	gzFile f = gzopen(path, "re");
+	unsigned events = 0, classes[AUDIT_CLASSES] = { 0 };
+	(void)state;
+	assert_non_null(f);
+	while (gzgets(f, line, LINE_BYTES_MAX)) {
+		struct event e;
+		size_t end;
+		assert_int_equal(decode_line(decoder, view_of(line), &e, &end), DECODE_OK);
+		attributes_of(&e, &a);
+		struct verdict v = classifier_classify(gke, &a);
+		struct straight expected = straight_gke(&a);
+		if (v.class_ != expected.class_ || strcmp(classifier_rule_id(gke, v.rule), expected.rule) != 0)
+			fail_msg("event %u: by %s, not by %s", events, classifier_rule_id(gke, v.rule), expected.rule);
+		classes[v.class_]++;
+		events++;
+	}
+	assert_int_equal(events, 9000);
+	for (enum audit_class c = 0; c < AUDIT_CLASSES; c++)
+		assert_true(classes[c] > 0);
+	gzclose(f);
+	free(line);
+	free(path);
+	decode_destroy(decoder);
 	classifier_close(gke);
 }
 
@@ -299,6 +335,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_gke_case_gets_its_class),
+		cmocka_unit_test(a_real_log_is_split_as_the_straight_reading_does),
 		cmocka_unit_test(gke_decides_by_the_rule_that_the_table_names),
 		cmocka_unit_test(aks_and_sensitive_split_as_they_say),
 		cmocka_unit_test(gke_has_the_ids_that_were_promised),
