@@ -4,6 +4,7 @@
 #include "router/output/output.h"
 
 #define OUTPUTS \
+	X(file) \
 	X(http) \
 	X(kafka) \
 	X(null)
