@@ -3,13 +3,15 @@
  * edit -- cuts and replacements in the bytes of an event: what is not touched keeps every byte.
  *
  * Edits are gathered first, in any order, as ranges of the event's bytes with their replacements, and then applied in one
- * copy. A range inside another vanishes with it; two equal ranges: the first one added wins. What a cut of a member leaves
- * is valid JSON: its comma goes with it.
+ * copy. A range inside another vanishes with it; of two equal ranges the first one added wins. Ranges never overlap
+ * otherwise: they are values and members of one JSON text. What a cut of a member leaves is valid JSON: its comma goes
+ * with it.
  *
  * Used by the policy (levels, managedFields), redaction, and the size ladder.
  * Cost:    no allocation once the lists have grown. Threads: one owner.
  */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "router/base/buf.h"
@@ -17,38 +19,55 @@
 #include "router/event/event.h"
 
 struct edit {
-	const char *begin, *end;   /* in the event's bytes */
-	struct view replacement;   /* borrowed until edits_apply, or text of edits_text */
+	const char *begin, *end; /* in the event's bytes; equal: an insertion */
+	size_t text_at, text_len; /* the replacement, in edits.text */
+	uint32_t order;          /* as added */
 };
 
 /* All zero is a valid empty one. */
 struct edits {
 	struct edit *list;
 	uint32_t n, room;
-	struct buf text;           /* replacements made on the way; grows, so edits refer to it by offset: see edit.c */
+	struct buf text; /* the replacements */
 };
 
 void edits_finish(struct edits *);
-void edits_clear(struct edits *);
 
-/* Replaces the bytes of `range` (a view into the event). The replacement is copied. */
+static inline void edits_clear(struct edits *e)
+{
+	e->n = 0;
+	e->text.len = 0;
+}
+
+static inline bool edits_none(const struct edits *e)
+{
+	return e->n == 0;
+}
+
+/* Replaces the bytes of `range`, a view into the event. The replacement is copied. */
 void edits_replace(struct edits *, struct view range, struct view replacement);
 
 /*
- * Cuts every member of `object` (a raw JSON object inside the event) whose key, unescaped, is one of `names`; all of
- * duplicates. Returns how many it cut.
+ * Cuts every member of `object` (a raw JSON value inside the event; of what is no object nothing) whose key, unescaped, is
+ * one of `names`; all of duplicates. Returns how many it cut. Once an object and event: two calls for one object would each
+ * take the comma between what they cut.
  */
 uint32_t edits_cut_members(struct edits *, struct view object, const struct view *names, uint32_t n_names);
 
-/* metadata.managedFields of an object, of a list's items and of a Table's rows (AUDIT.md section 2). Returns how many. */
+/*
+ * metadata.managedFields of an object, of a list's items and of a Table's rows (k8s.io/apiserver/pkg/audit/request.go,
+ * removeManagedFields). Returns how many it cut.
+ */
 uint32_t edits_cut_managed_fields(struct edits *, struct view object);
 
 /*
  * Makes annotations.NAME = "VALUE": replaces the value of a present one, adds a member to a present object, adds
- * `annotations` itself as the event's last member where there is none. Once an event.
+ * `annotations` itself as the event's last member where there is none. Once an event and name.
  */
 void edits_set_annotation(struct edits *, const struct event *, struct view name, struct view value);
 
+/* Puts the edits in order; called by the two below. */
+void edits_sort(struct edits *);
 /* The length after all edits. */
 size_t edits_length(struct edits *, struct view bytes);
 /* Copies bytes, edited, to `out`, which has edits_length room. Returns the length. */

@@ -41,7 +41,6 @@ struct backlog {
 	bool behind;
 	bool full;
 	int64_t full_next_ms;
-	uint64_t resumed_to;            /* positions up to this were there at the start */
 	uint64_t skip_to;               /* positions up to this are in the sink's hands already */
 	struct stored *head, *tail;     /* batches in memory whose records are in the spool */
 	struct span **spans;            /* to be closed after the next fsync */
@@ -68,7 +67,10 @@ int backlog_open(struct backlog **ret_backlog, struct lane *lane, const struct b
 	b->lane = lane;
 	b->after_ms = options->after_ms;
 	b->decoder = decode_create(DECODE_BEST);
-	b->behind = spool_state(b->spool).bytes > 0;
+	/* What an earlier run left counts as received by this one, so that the sums agree. */
+	struct spool_state s = spool_state(b->spool);
+	lane->counters.received_events += s.records;
+	b->behind = s.records > 0;
 	lane->backlogged = b->behind;
 	*ret_backlog = b;
 	return 0;

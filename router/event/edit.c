@@ -1,0 +1,248 @@
+#include "router/event/edit.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "router/event/text.h"
+
+enum { SORT_BY_HAND = 24 };
+
+void edits_finish(struct edits *e)
+{
+	free(e->list);
+	buf_finish(&e->text);
+	*e = (struct edits){ 0 };
+}
+
+static void add(struct edits *e, const char *begin, const char *end, size_t text_at)
+{
+	if (e->n == e->room) {
+		e->room = e->room ? e->room * 2 : 16;
+		e->list = mem_resize(e->list, e->room * sizeof *e->list);
+	}
+	e->list[e->n] = (struct edit){ begin, end, text_at, e->text.len - text_at, e->n };
+	e->n++;
+}
+
+void edits_replace(struct edits *e, struct view range, struct view replacement)
+{
+	size_t at = e->text.len;
+	buf_add_view(&e->text, replacement);
+	add(e, range.ptr, range.ptr + range.len, at);
+}
+
+static void cut(struct edits *e, const char *begin, const char *end)
+{
+	add(e, begin, end, e->text.len);
+}
+
+static bool is_one_of(struct view key, const struct view *names, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (text_key_is(key, names[i]))
+			return true;
+	return false;
+}
+
+/*
+ * A cut member takes the comma before it with it, from the end of the last member that stays; where none stays before it,
+ * it goes up to the start of the next member, and so takes the comma behind it.
+ */
+uint32_t edits_cut_members(struct edits *e, struct view object, const struct view *names, uint32_t n_names)
+{
+	struct text_walk walk = text_walk_start(object);
+	struct text_member m;
+	const char *kept_end = NULL, *open = NULL;
+	uint32_t count = 0;
+	if (!object.len || object.ptr[0] != '{')
+		return 0;
+	const char *last_end = object.ptr + 1;
+	while (text_walk_next(&walk, &m)) {
+		const char *begin = m.whole.ptr, *end = begin + m.whole.len;
+		bool goes = is_one_of(m.key, names, n_names);
+		count += goes;
+		if (!goes && open) {
+			/* Members before this one go; if one stayed before them, its comma is this one's now. */
+			cut(e, open, kept_end ? last_end : begin);
+			open = NULL;
+		}
+		if (goes && !open)
+			open = kept_end ? kept_end : begin;
+		if (!goes)
+			kept_end = end;
+		last_end = end;
+	}
+	if (open)
+		cut(e, open, last_end);
+	return count;
+}
+
+static const struct view metadata = { "metadata", 8 }, managed_fields = { "managedFields", 13 };
+
+/* Every `metadata` of the object, should there be two: the last counts for readers, but bytes of the first are secrets too. */
+static uint32_t cut_of_object(struct edits *e, struct view object)
+{
+	struct text_walk walk = text_walk_start(object);
+	struct text_member m;
+	uint32_t count = 0;
+	if (!object.len || object.ptr[0] != '{')
+		return 0;
+	while (text_walk_next(&walk, &m))
+		if (text_key_is(m.key, metadata))
+			count += edits_cut_members(e, m.value, &managed_fields, 1);
+	return count;
+}
+
+static uint32_t cut_of_rows(struct edits *e, struct view rows)
+{
+	struct text_walk walk = text_walk_start(rows), row;
+	struct text_member item, m;
+	uint32_t count = 0;
+	while (text_walk_next(&walk, &item))
+		for (row = text_walk_start(item.value); text_walk_next(&row, &m);)
+			if (text_key_is(m.key, VIEW("object")))
+				count += cut_of_object(e, m.value);
+	return count;
+}
+
+static uint32_t cut_of_items(struct edits *e, struct view items)
+{
+	struct text_walk walk = text_walk_start(items);
+	struct text_member item;
+	uint32_t count = 0;
+	while (text_walk_next(&walk, &item))
+		count += cut_of_object(e, item.value);
+	return count;
+}
+
+uint32_t edits_cut_managed_fields(struct edits *e, struct view object)
+{
+	struct text_walk walk = text_walk_start(object);
+	struct text_member m;
+	uint32_t count = 0;
+	if (!object.len || object.ptr[0] != '{')
+		return 0;
+	while (text_walk_next(&walk, &m)) {
+		bool array = m.value.ptr[0] == '[';
+		if (text_key_is(m.key, metadata))
+			count += edits_cut_members(e, m.value, &managed_fields, 1);
+		else if (array && text_key_is(m.key, VIEW("items")))
+			count += cut_of_items(e, m.value);
+		else if (array && text_key_is(m.key, VIEW("rows")))
+			count += cut_of_rows(e, m.value);
+	}
+	return count;
+}
+
+/* `"NAME":"VALUE"` as the replacement that starts at text_at. */
+static void add_pair(struct edits *e, struct view name, struct view value)
+{
+	text_add_quoted(&e->text, name);
+	buf_add_byte(&e->text, ':');
+	text_add_quoted(&e->text, value);
+}
+
+static void add_member_at_end(struct edits *e, struct view object, struct view name, struct view value, bool wrap)
+{
+	const char *brace = object.ptr + object.len - 1;
+	struct text_walk walk = text_walk_start(object);
+	struct text_member m;
+	size_t at = e->text.len;
+	if (text_walk_next(&walk, &m))
+		buf_add_byte(&e->text, ',');
+	if (wrap)
+		buf_add_view(&e->text, VIEW("\"annotations\":{"));
+	add_pair(e, name, value);
+	if (wrap)
+		buf_add_byte(&e->text, '}');
+	add(e, brace, brace, at);
+}
+
+void edits_set_annotation(struct edits *e, const struct event *event, struct view name, struct view value)
+{
+	struct view annotations = event->annotations;
+	if (!annotations.len || annotations.ptr[0] != '{') {
+		/* Where `annotations` is no object, a second one after it wins, as every reader of JSON has it. */
+		add_member_at_end(e, event->bytes, name, value, true);
+		return;
+	}
+	struct view present = text_get(annotations, name);
+	if (!present.len) {
+		add_member_at_end(e, annotations, name, value, false);
+		return;
+	}
+	size_t at = e->text.len;
+	text_add_quoted(&e->text, value);
+	add(e, present.ptr, present.ptr + present.len, at);
+}
+
+/* By begin; at one begin the longer first, so that what lies inside comes after; then as added. */
+static int by_place(const void *left, const void *right)
+{
+	const struct edit *a = left, *b = right;
+	if (a->begin != b->begin)
+		return a->begin < b->begin ? -1 : 1;
+	if (a->end != b->end)
+		return a->end > b->end ? -1 : 1;
+	return a->order < b->order ? -1 : a->order > b->order;
+}
+
+static void sort(struct edit *list, uint32_t n)
+{
+	if (n > SORT_BY_HAND) {
+		qsort(list, n, sizeof *list, by_place);
+		return;
+	}
+	for (uint32_t i = 1; i < n; i++) {
+		struct edit moved = list[i];
+		uint32_t j = i;
+		for (; j && by_place(&list[j - 1], &moved) > 0; j--)
+			list[j] = list[j - 1];
+		list[j] = moved;
+	}
+}
+
+/* In order, and without what vanishes inside another. */
+void edits_sort(struct edits *e)
+{
+	uint32_t kept = 0;
+	sort(e->list, e->n);
+	for (uint32_t i = 0; i < e->n; i++) {
+		const struct edit *last = kept ? &e->list[kept - 1] : NULL;
+		bool inside = last && e->list[i].begin < last->end;
+		bool twice = last && e->list[i].begin == last->begin && e->list[i].end == last->end && last->begin < last->end;
+		if (!inside && !twice)
+			e->list[kept++] = e->list[i];
+	}
+	e->n = kept;
+}
+
+size_t edits_length(struct edits *e, struct view bytes)
+{
+	size_t len = bytes.len;
+	edits_sort(e);
+	for (uint32_t i = 0; i < e->n; i++)
+		len = len - (size_t)(e->list[i].end - e->list[i].begin) + e->list[i].text_len;
+	return len;
+}
+
+size_t edits_apply(struct edits *e, struct view bytes, char *out)
+{
+	const char *from = bytes.ptr, *end = bytes.ptr + bytes.len;
+	char *to = out;
+	edits_sort(e);
+	for (uint32_t i = 0; i < e->n; i++) {
+		const struct edit *edit = &e->list[i];
+		size_t before = (size_t)(edit->begin - from);
+		assert(edit->begin >= from && edit->end <= end);
+		memcpy(to, from, before);
+		to += before;
+		if (edit->text_len)
+			memcpy(to, e->text.ptr + edit->text_at, edit->text_len);
+		to += edit->text_len;
+		from = edit->end;
+	}
+	memcpy(to, from, (size_t)(end - from));
+	return (size_t)(to - out) + (size_t)(end - from);
+}
