@@ -6,6 +6,7 @@
 #include "router/base/buf.h"
 #include "router/base/cleanup.h"
 #include "router/input/input.h"
+#include "router/output/file_path.h"
 #include "router/output/output.h"
 
 /* ---- classes ---- */
@@ -57,7 +58,7 @@ static void check_classes(const struct cross *x)
 enum { ANY_DIGIT = 1 };
 
 struct written {
-	char *path;  /* {date} and {hour} as ANY_DIGITs */
+	char *path;  /* expanded; digits of {date} and {hour} as ANY_DIGIT */
 	char *group; /* path with every digit as ANY_DIGIT: equal for all that may be equal */
 	size_t output;
 	enum audit_class class_;
@@ -93,32 +94,29 @@ static void drop_empty_steps(char *path)
 	*to = 0;
 }
 
-static char *expand(const char *template, const struct config *c, const struct config_input *in, enum audit_class class_)
+/* {date} and {hour} as any digits, or as what stands for them where an event has no time; the rest is file_path's. */
+static char *expand(const char *template, const struct config *c, const struct config_input *in, enum audit_class class_,
+	bool has_time)
 {
 	static const char date[] = { ANY_DIGIT, ANY_DIGIT, ANY_DIGIT, ANY_DIGIT, '-', ANY_DIGIT, ANY_DIGIT, '-', ANY_DIGIT,
 		ANY_DIGIT, 0 };
-	const char *cluster = in->cluster ? in->cluster : c->cluster;
-	const struct {
-		const char *name, *value;
-	} fields[] = {
-		{ "{class}", audit_class_lower(class_) },
-		{ "{date}", date },
-		{ "{hour}", date + 8 },
-		{ "{cluster}", cluster ? cluster : "" },
-		{ "{input}", in->name },
+	const struct file_path_values values = {
+		.class_ = class_,
+		.cluster = in->cluster ? in->cluster : c->cluster,
+		.input = in->name,
 	};
+	cleanup(buf_finish) struct buf dated = { 0 };
 	struct buf out = { 0 };
 	while (*template) {
-		size_t used = 0;
-		for (size_t i = 0; i < sizeof fields / sizeof *fields && !used; i++)
-			if (view_starts(view_of(template), view_of(fields[i].name))) {
-				buf_add_view(&out, view_of(fields[i].value));
-				used = strlen(fields[i].name);
-			}
-		if (!used)
-			buf_add_byte(&out, *template);
-		template += used ? used : 1;
+		bool is_date = view_starts(view_of(template), VIEW("{date}"));
+		if (is_date || view_starts(view_of(template), VIEW("{hour}"))) {
+			buf_add_view(&dated, view_of(!has_time ? "unknown" : is_date ? date : date + 8));
+			template += strlen("{date}");
+		} else {
+			buf_add_byte(&dated, *template++);
+		}
 	}
+	file_path_add(&out, buf_text(&dated), &values);
 	(void)buf_text(&out);
 	drop_empty_steps(out.ptr);
 	return out.ptr;
@@ -172,7 +170,8 @@ static void add_files_of(const struct cross *x, size_t output, struct files *fil
 	const struct config *c = x->config;
 	const struct config_output *out = &c->outputs[output];
 	const char *path = out->ops && out->ops->files && x->outputs[output].good ? path_of(out) : NULL;
-	if (!path)
+	struct err ignored; /* the output itself says what is wrong with its template */
+	if (!path || file_path_check(path, &ignored) < 0)
 		return;
 	unsigned classes = config_output_classes(c, out);
 	if (__builtin_popcount(classes) > 1 && !strstr(path, "{class}")) {
@@ -182,9 +181,13 @@ static void add_files_of(const struct cross *x, size_t output, struct files *fil
 		return;
 	}
 	bool by_input = strstr(path, "{input}") || strstr(path, "{cluster}");
+	bool by_time = strstr(path, "{date}") || strstr(path, "{hour}");
 	for (enum audit_class k = 0; k < AUDIT_CLASSES; k++)
-		for (size_t i = 0; classes & 1u << k && i < (by_input ? c->n_inputs : c->n_inputs > 0); i++)
-			add_file(files, expand(path, c, &c->inputs[i], k), output, k);
+		for (size_t i = 0; classes & 1u << k && i < (by_input ? c->n_inputs : c->n_inputs > 0); i++) {
+			add_file(files, expand(path, c, &c->inputs[i], k, true), output, k);
+			if (by_time)
+				add_file(files, expand(path, c, &c->inputs[i], k, false), output, k);
+		}
 }
 
 /* The first pair of a group that would meet is told; a hostile file has no more than one such search an output. */

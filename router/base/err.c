@@ -125,16 +125,19 @@ void problems_finish(struct problems *p)
 	*p = (struct problems){ 0 };
 }
 
-/* Levenshtein's distance by two rows; names longer than NAME_MAX_COMPARED are never near. */
+/*
+ * Levenshtein's distance, where two neighbours that changed places count as one mistake; by three rows. Names longer than
+ * NAME_MAX_COMPARED are never near.
+ */
 static size_t distance(const char *a, const char *b)
 {
-	size_t rows[2][NAME_MAX_COMPARED + 1], n = strlen(a), m = strlen(b);
+	size_t rows[3][NAME_MAX_COMPARED + 1], n = strlen(a), m = strlen(b);
 	if (n > NAME_MAX_COMPARED || m > NAME_MAX_COMPARED)
 		return NAME_MAX_COMPARED;
 	for (size_t j = 0; j <= m; j++)
 		rows[0][j] = j;
 	for (size_t i = 1; i <= n; i++) {
-		size_t *above = rows[(i - 1) & 1], *row = rows[i & 1];
+		size_t *before = rows[(i + 1) % 3], *above = rows[(i + 2) % 3], *row = rows[i % 3];
 		row[0] = i;
 		for (size_t j = 1; j <= m; j++) {
 			size_t best = above[j - 1] + (a[i - 1] != b[j - 1]);
@@ -142,10 +145,12 @@ static size_t distance(const char *a, const char *b)
 				best = above[j] + 1;
 			if (row[j - 1] + 1 < best)
 				best = row[j - 1] + 1;
+			if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && before[j - 2] + 1 < best)
+				best = before[j - 2] + 1;
 			row[j] = best;
 		}
 	}
-	return rows[n & 1][m];
+	return rows[n % 3][m];
 }
 
 const char *nearest_name(const char *wrong, const char *const *names)

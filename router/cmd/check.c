@@ -8,8 +8,6 @@
 #include "router/output/output.h"
 #include "router/plan.h"
 
-int cmd_check(int argc, char **argv);
-
 enum { WHERE_ROOM = 512 };
 
 static const char details[] =

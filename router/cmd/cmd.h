@@ -23,7 +23,9 @@ struct command {
 /* A row a subcommand: the name, which is also cmd_NAME and NAME.c; its arguments; one line of help. */
 #define COMMANDS(X)                                                                                            \
 	X(run, "-c FILE [--once]", "route; --once: end when every input is at its end and all is delivered")    \
-	X(classify, "[--summary] [FILE...]", "say the class of each event and the rule that decided")
+	X(check, "-c FILE", "say what is wrong with a configuration (file:line:column), connect to nothing")    \
+	X(classify, "[--summary] [FILE...]", "say the class of each event and the rule that decided")          \
+	X(reference, "[--schema]", "every setting: type, default, range, help")
 
 #define X(name, arguments, help) int cmd_##name(int argc, char **argv);
 COMMANDS(X)

@@ -7,8 +7,6 @@
 #include "router/base/cleanup.h"
 #include "router/cmd/cmd.h"
 
-int cmd_reference(int argc, char **argv);
-
 static const char details[] = "Every setting: type, default, range and what it is for, as Markdown (config/REFERENCE.md\n"
 			      "is this text).\n"
 			      "\n"

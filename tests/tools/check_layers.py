@@ -33,7 +33,7 @@ MAY_USE = {
     'router/policy/*': [BASE, EVENT, MATCH, SETTINGS],
     'classifiers/*': [BASE, EVENT, MATCH],
     'config/settings*': [BASE, MATCH],
-    'config/*': [BASE, MATCH, POLICY, CLASSIFIER, INPUT, OUTPUT, FORMAT],
+    'config/*': [BASE, MATCH, POLICY, CLASSIFIER, INPUT, OUTPUT, FORMAT, 'router/output/file_path.h'],
     'router/format/*': [BASE, EVENT, SETTINGS, CONFIG, CLASSIFIER, BATCH],
     'router/output/*': [BASE, EVENT, SETTINGS, CONFIG, CLASSIFIER, FORMAT, CHUNK, BATCH, 'router/lane/lane.h'],
     'router/input/*': [BASE, SETTINGS, CONFIG, CHUNK],

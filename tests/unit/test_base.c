@@ -92,6 +92,8 @@ static void the_nearest_name_is_near(void **state)
 	(void)state;
 	assert_string_equal(nearest_name("ouputs", names), "outputs");
 	assert_string_equal(nearest_name("statedir", names), "state_dir");
+	assert_string_equal(nearest_name("iputns", names), "inputs");
+	assert_string_equal(nearest_name("classifeir", names), "classifier");
 	assert_null(nearest_name("password", names));
 	assert_null(nearest_name("x", names));
 }
