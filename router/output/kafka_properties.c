@@ -22,6 +22,7 @@ static const struct {
 	{ "enable.idempotence", "true" },
 	{ "message.timeout.ms", "0" },            /* never give up: no event is lost */
 	{ "linger.ms", "10" },
+	{ "message.max.bytes", "100000000" },     /* a broker limits what is sent, which is compressed: it decides */
 	{ "reconnect.backoff.max.ms", "500" },    /* with 10 s a few cut connections cost a minute */
 	{ "socket.nagle.disable", "true" },
 	{ "socket.keepalive.enable", "true" },

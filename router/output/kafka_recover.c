@@ -14,7 +14,8 @@ enum {
 	PAUSE_FIRST_MS = 100,
 	PAUSE_MAX_MS = 5000,
 	DRAIN_MAX_MS = 10000,  /* then what is under way is called back */
-	STALL_MS = 1000,       /* so long without a delivery is trouble */
+	STALL_MS = 1000,       /* so long without a delivery is trouble, when something is known to be wrong */
+	SILENCE_MS = 5000,     /* and so long when nothing is */
 	ERROR_STAYS_MS = 10000, /* errors of several brokers take turns: one is shown so long */
 	REASON_ROOM = 256,
 };
@@ -92,14 +93,15 @@ void kafka_error(struct sink *s, rd_kafka_resp_err_t e, const char *text)
 /* Nothing was delivered for a while: says why, as far as it is known. */
 static void watch(struct sink *s)
 {
-	const char *topics = kafka_topics_trouble(s->topics);
-	if (!s->waiting_since_ms || clock_steady_ms() - s->waiting_since_ms < STALL_MS || s->in_trouble)
+	int64_t waited_ms = s->waiting_since_ms ? clock_steady_ms() - s->waiting_since_ms : 0;
+	if (waited_ms < STALL_MS || s->in_trouble)
 		return;
+	const char *topics = kafka_topics_trouble(s->topics);
 	if (topics)
 		report(s, topics);
 	else if (s->last_error)
 		report(s, s->last_error_text);
-	else
+	else if (waited_ms >= SILENCE_MS)
 		report(s, "no answer from the brokers");
 }
 

@@ -34,6 +34,9 @@ outputs:
 """
 
 
+LOWER = ('admin_activity', 'admin_read', 'data_read', 'data_write')
+
+
 class Skip(Exception):
     """This comparison cannot be made here."""
 
@@ -156,7 +159,7 @@ def to_http(options):
 
 def to_kafka(options):
     bare = need('bench_kafka_bare')
-    with broker(options) as brokers:
+    with broker(options) as (brokers, delete):
         count = [0]
 
         def topic():
@@ -165,19 +168,31 @@ def to_kafka(options):
 
         def ours():
             return route(options.folder, options.log,
-                         f'    type: kafka\n    brokers: [{brokers}]\n    topic: {topic()}.{{class}}\n    partitions: 1\n'
-                         '    properties: { message.max.bytes: 10000000 }\n')
+                         f'    type: kafka\n    brokers: [{brokers}]\n    topic: {topic()}.{{class}}\n    partitions: 1\n')
 
-        return compare(options, lambda: run([bare, brokers, topic(), options.log]), ours), '>= 0.8 of its speed'
+        def clean():
+            names = [f'bench-{os.getpid()}-{count[0]}.{name}' for name in ('0', '1', '2', '3', *LOWER)] if count[0] else []
+            delete(names)
+
+        return compare(options, lambda: run([bare, brokers, topic(), options.log]), ours, clean), '>= 0.8 of its speed'
 
 
 @contextlib.contextmanager
 def broker(options):
-    """A real broker: the one of --kafka, or one that the integration tests' rig starts."""
+    """A real broker and what deletes its topics: the one of --kafka, or one that the integration tests' rig starts."""
     if options.kafka:
-        yield options.kafka
+        yield options.kafka, lambda names: None
         return
-    raise Skip('no broker: say --kafka HOST:PORT')
+    sys.path.insert(0, str(TOP / 'tests' / 'integration'))
+    import broker as rig
+    if rig.missing():
+        raise Skip(f'no broker: say --kafka HOST:PORT, or install {rig.missing()}')
+    with rig.Broker(tier=4) as b:
+        def delete(names):
+            there = set(b.topics()) & set(names)
+            if there:
+                b.admin('delete', *there)
+        yield b.bootstrap, delete
 
 
 COMPARISONS = {'memory': in_memory, 'files': to_files, 'http': to_http, 'kafka': to_kafka}
