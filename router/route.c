@@ -182,6 +182,8 @@ static void route_event(struct feed *f, const struct event *e)
 	if (dropped(f, v.class_, e->bytes.len))
 		return;
 	for (unsigned i = f->plan->class_first[v.class_]; i < f->plan->class_first[v.class_ + 1]; i++) {
+		if (f->lane_skip && f->event_end <= f->lane_skip[i])
+			continue; /* before the restart this lane had it */
 		if (lane_wants(&f->plan->lanes[i], &f->attributes))
 			add_to_lane(f, i, e, v);
 		else
@@ -246,8 +248,10 @@ int64_t feed_chunk(struct feed *f, struct chunk *chunk, struct view bytes, uint6
 	struct view rest = bytes, line;
 	int64_t lines = 0;
 	int r = 0;
+	f->lane_skip = origin->lane_skip;
 	span_begin(f, chunk);
 	while (r == 0 && line_next(&rest, &line)) {
+		f->event_end = origin->offset + (bytes.len - rest.len);
 		r = route_line(f, chunk, line, start + (uint64_t)(line.ptr - bytes.ptr), start + (bytes.len - rest.len),
 			origin, origin->first_line + (uint64_t)lines);
 		lines++;

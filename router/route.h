@@ -54,6 +54,8 @@ struct feed {
 	struct span *span;
 	struct plan *plan;              /* of the span */
 	struct chunk *chunk;            /* of the span */
+	const uint64_t *lane_skip;      /* of the chunk's source (feed_origin) */
+	uint64_t event_end;             /* offset in the source of the end of the line in hand */
 	struct attributes attributes;
 	struct feed_counters counters;
 };

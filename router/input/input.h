@@ -29,6 +29,13 @@ struct input_options {
 	struct budget *budget;
 	struct feed *feed;
 	bool once; /* end at the end of what is there now */
+
+	/* From the checkpoint: what ops->state gave for the settled position, which positions go on from. NULL: a first start. */
+	const char *state;
+	uint64_t position;
+	/* By lane: the same for a lane that is ahead of the input; NULL: it is not. Valid during open(). */
+	const char *const *lane_states;
+	unsigned n_lanes;
 };
 
 struct input_ops {
@@ -51,6 +58,12 @@ struct input_ops {
 	void (*stop)(struct input *);
 	/* Optional. Main's thread: all before `position` is delivered, dead-lettered, dropped by rule or spooled. */
 	void (*settled)(struct input *, uint64_t position);
+	/*
+	 * Optional. Main's thread: JSON text that says what the source looks like at `position`, so that the next start can go on
+	 * from there (the caller frees). Asked for positions of spans between the last settled one and what was fed. NULL: this
+	 * input has nothing to remember.
+	 */
+	char *(*state)(struct input *, uint64_t position);
 	/* Optional, for progress: bytes done and in all (0: unknown). Any thread. */
 	void (*progress)(const struct input *, uint64_t *ret_done, uint64_t *ret_total);
 	/* Mandatory. After run() has returned. */
@@ -65,6 +78,9 @@ const struct input_ops *input_find(const char *name);
 struct feed_origin {
 	const char *file;    /* for messages: FILE:LINE */
 	uint64_t first_line; /* number of the chunk's first line, from 1 */
+	uint64_t offset;     /* of the chunk's first byte in its source */
+	/* By lane: events that end at or before this offset of the source are settled for it already. NULL: none is. */
+	const uint64_t *lane_skip;
 };
 
 /*

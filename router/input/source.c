@@ -88,7 +88,7 @@ static bool feed(struct source *s, struct lines *lines, enum lines_result result
 static bool feed_all(struct source *s, struct reader *reader, struct lines *lines)
 {
 	const char *name = reader_name(reader);
-	struct feed_origin origin = { strcmp(name, "-") == 0 ? "stdin" : name, 1 };
+	struct feed_origin origin = { .file = strcmp(name, "-") == 0 ? "stdin" : name, .first_line = 1 };
 	struct chunk *chunk;
 	struct err err;
 	for (;;) {
