@@ -174,7 +174,6 @@ static int start(struct pipeline *p, struct err *err)
 	p->abandoned = mem_zero(n, sizeof *p->abandoned);
 	p->inputs = mem_zero(c->n_inputs, sizeof *p->inputs);
 	p->routing.lanes = p->lanes;
-	p->routing.filtered = mem_zero(n, sizeof *p->routing.filtered);
 	p->routing.budget = p->budget;
 	r = take_signals(p, err);
 	if (r == 0)
@@ -321,8 +320,8 @@ static enum pipeline_result result(const struct pipeline *p)
 		wrong = wrong || c->broken || c->troubles || c->left;
 	}
 	for (unsigned i = 0; i < p->n_lanes; i++) {
-		const struct lane_counters *c = lane_counters(p->lanes[i]);
-		wrong = wrong || c->dead_events || !lane_idle(p->lanes[i]);
+		const struct lane_counters c = lane_counters(p->lanes[i]);
+		wrong = wrong || c.dead_events || lane_held(&c);
 	}
 	return wrong ? PIPELINE_WRONG : PIPELINE_DONE;
 }
@@ -402,7 +401,6 @@ void pipeline_end(struct pipeline *p)
 	}
 	if (p->news_fd >= 0)
 		(void)close(p->news_fd);
-	free(p->routing.filtered);
 	free(p->abandoned);
 	free(p->lanes);
 	free(p->dead);

@@ -32,7 +32,8 @@ int feed_create(struct feed **ret_feed, struct routing *routing, const struct co
 	f->decoder = decode_create(DECODE_BEST);
 	f->item_decoder = decode_create(DECODE_BEST);
 	f->next_seq = mem_zero(n_lanes, sizeof *f->next_seq);
-	f->batches = mem_zero(n_lanes, sizeof *f->batches);
+	f->batches = mem_zero(n_lanes, sizeof(struct batch *));
+	f->drops = mem_zero(n_lanes, sizeof *f->drops);
 	*ret_feed = f;
 	return ledger_create(&f->ledger, n_lanes, news, context);
 }
@@ -46,6 +47,7 @@ void feed_destroy(struct feed *f)
 	ledger_destroy(f->ledger);
 	free(f->next_seq);
 	free(f->batches);
+	free(f->drops);
 	free(f);
 }
 
@@ -88,6 +90,9 @@ static int span_end(struct feed *f, uint64_t end)
 {
 	for (unsigned i = 0; i < f->plan->n_lanes; i++) {
 		struct batch *b = f->batches[i];
+		if (f->drops[i].events)
+			lane_drop(f->routing->lanes[i], f->drops[i].events, f->drops[i].bytes);
+		f->drops[i] = (struct feed_drops){ 0 };
 		if (!b)
 			continue;
 		uint32_t n = b->n;
@@ -156,6 +161,12 @@ static bool lane_wants(const struct plan_lane *lane, const struct attributes *a)
 	       (!lane->except || matcher_first(lane->except, a) == MATCHER_NONE);
 }
 
+static void drop_from_lane(struct feed *f, unsigned lane, size_t bytes)
+{
+	f->drops[lane].events++;
+	f->drops[lane].bytes += bytes;
+}
+
 static bool dropped(struct feed *f, enum audit_class c, size_t bytes)
 {
 	switch (data_access_decide(&f->plan->config->data_access, c, &f->attributes)) {
@@ -187,7 +198,7 @@ static void route_event(struct feed *f, const struct event *e)
 		if (lane_wants(&f->plan->lanes[i], &f->attributes))
 			add_to_lane(f, i, e, v);
 		else
-			f->routing->filtered[i]++;
+			drop_from_lane(f, i, e->bytes.len);
 	}
 }
 

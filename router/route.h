@@ -37,7 +37,6 @@ struct routing {
 	pthread_mutex_t plan_mutex;
 	struct plan *plan;
 	struct lane **lanes;            /* plan->n_lanes */
-	_Atomic uint64_t *filtered;     /* a lane: events that only/except kept from it */
 	_Atomic bool stopping;
 	struct budget *budget;
 	struct dead_letters *broken;    /* of the inputs */
@@ -51,6 +50,9 @@ struct feed {
 	struct decoder *decoder, *item_decoder;
 	uint64_t *next_seq;             /* a lane */
 	struct batch **batches;         /* a lane: being filled, of the span below */
+	struct feed_drops {
+		uint64_t events, bytes;
+	} *drops;                       /* a lane: what rules kept from it in the span below */
 	struct span *span;
 	struct plan *plan;              /* of the span */
 	struct chunk *chunk;            /* of the span */

@@ -22,21 +22,20 @@ static uint64_t sum(const struct pipeline *p, enum audit_class c, size_t first_c
 }
 #define SUM(p, c, counter) sum(p, c, offsetof(struct feed_counters, counter))
 
-static void print_lane(const struct pipeline *p, const struct lane *l)
+static void print_lane(const struct lane *l)
 {
-	const struct lane_counters *c = lane_counters(l);
+	const struct lane_counters c = lane_counters(l);
 	char where[WHERE_ROOM], bytes[UNITS_TEXT_ROOM];
-	uint64_t filtered = p->routing.filtered[lane_number(l)];
-	uint64_t held = c->received_events - c->delivered_events - c->dead_events - c->dropped_events;
+	uint64_t by_rule = c.dropped_events - c.overflow_events, held = lane_held(&c);
 	lane_describe(l, where, sizeof where);
-	(void)fprintf(stderr, "  -> %-12s %10llu  %10s  %s", lane_output(l)->name, (unsigned long long)c->delivered_events,
-		units_human_size(c->delivered_bytes, bytes), where);
-	if (filtered)
-		(void)fprintf(stderr, ", %llu dropped by only/except", (unsigned long long)filtered);
-	if (c->dropped_events)
-		(void)fprintf(stderr, ", %llu dropped by best_effort", (unsigned long long)c->dropped_events);
-	if (c->dead_events)
-		(void)fprintf(stderr, ", %llu dead letters", (unsigned long long)c->dead_events);
+	(void)fprintf(stderr, "  -> %-12s %10llu  %10s  %s", lane_output(l)->name, (unsigned long long)c.delivered_events,
+		units_human_size(c.delivered_bytes, bytes), where);
+	if (by_rule)
+		(void)fprintf(stderr, ", %llu dropped by rule", (unsigned long long)by_rule);
+	if (c.overflow_events)
+		(void)fprintf(stderr, ", %llu dropped by best_effort", (unsigned long long)c.overflow_events);
+	if (c.dead_events)
+		(void)fprintf(stderr, ", %llu dead letters", (unsigned long long)c.dead_events);
 	if (held)
 		(void)fprintf(stderr, ", %llu held", (unsigned long long)held);
 	(void)fputc('\n', stderr);
@@ -55,7 +54,7 @@ static void print_class(const struct pipeline *p, enum audit_class c)
 		(void)fprintf(stderr, "  dropped by data_access (exempt): %llu\n", (unsigned long long)exempt);
 	for (unsigned i = 0; i < p->n_lanes; i++)
 		if (lane_class(p->lanes[i]) == c)
-			print_lane(p, p->lanes[i]);
+			print_lane(p->lanes[i]);
 }
 
 void pipeline_print_table(const struct pipeline *p)

@@ -69,7 +69,7 @@ int backlog_open(struct backlog **ret_backlog, struct lane *lane, const struct b
 	b->decoder = decode_create(DECODE_BEST);
 	/* What an earlier run left counts as received by this one, so that the sums agree. */
 	struct spool_state s = spool_state(b->spool);
-	lane->counters.received_events += s.records;
+	lane_account(lane, &(struct lane_counters){ .received_events = s.records, .spooled_events = s.records });
 	b->behind = s.records > 0;
 	lane->backlogged = b->behind;
 	*ret_backlog = b;
@@ -207,7 +207,10 @@ static bool store_queue(struct backlog *b)
 		b->pending = NULL;
 		b->pending_next = 0;
 		close_span_later(b, batch->span);
-		l->in_memory -= batch->open;
+		lane_account(l, &(struct lane_counters){
+			.memory_events = -(uint64_t)batch->open,
+			.spooled_events = batch->open,
+		});
 		batch_free(batch);
 		if (b->unsynced_bytes >= UNSYNCED_BYTES && sync_spool(b) < 0)
 			return false;
@@ -369,6 +372,14 @@ static struct batch *read_batch(struct backlog *b, struct batch *batch, uint64_t
 	return batch;
 }
 
+/* All is read: what the counters still have on disk was damaged and passed over. It is dead, and counted so. */
+static void count_damaged(struct backlog *b)
+{
+	uint64_t lost = lane_counters(b->lane).spooled_events;
+	if (lost)
+		lane_account(b->lane, &(struct lane_counters){ .dead_events = lost, .spooled_events = -lost });
+}
+
 struct batch *backlog_next(struct backlog *b)
 {
 	struct lane *l = b->lane;
@@ -378,11 +389,15 @@ struct batch *backlog_next(struct backlog *b)
 	batch = read_batch(b, batch, &last);
 	if (batch) {
 		add_stored(b, batch, last);
-		l->in_memory += batch->n;
+		lane_account(l, &(struct lane_counters){
+			.memory_events = batch->n,
+			.spooled_events = -(uint64_t)batch->n,
+		});
 		return batch;
 	}
 	/* All is read: what comes now may go the short way, unless it waits for room in the spool. */
 	if (!b->pending && !b->full) {
+		count_damaged(b);
 		b->behind = false;
 		l->backlogged = b->head != NULL;
 	}

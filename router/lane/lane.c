@@ -51,9 +51,42 @@ unsigned lane_number(const struct lane *l)
 	return l->options.number;
 }
 
-const struct lane_counters *lane_counters(const struct lane *l)
+struct lane_counters lane_counters(const struct lane *l)
 {
-	return &l->counters;
+	struct lane *locked = (struct lane *)l;
+	(void)pthread_mutex_lock(&locked->accounts);
+	struct lane_counters counters = l->counters;
+	(void)pthread_mutex_unlock(&locked->accounts);
+	return counters;
+}
+
+void lane_account(struct lane *l, const struct lane_counters *more)
+{
+	struct lane_counters *c = &l->counters;
+	(void)pthread_mutex_lock(&l->accounts);
+	c->received_events += more->received_events;
+	c->received_bytes += more->received_bytes;
+	c->delivered_events += more->delivered_events;
+	c->delivered_bytes += more->delivered_bytes;
+	c->dropped_events += more->dropped_events;
+	c->dropped_bytes += more->dropped_bytes;
+	c->overflow_events += more->overflow_events;
+	c->dead_events += more->dead_events;
+	c->dead_bytes += more->dead_bytes;
+	c->memory_events += more->memory_events;
+	c->spooled_events += more->spooled_events;
+	c->retries += more->retries;
+	(void)pthread_mutex_unlock(&l->accounts);
+}
+
+void lane_drop(struct lane *l, uint64_t events, uint64_t bytes)
+{
+	lane_account(l, &(struct lane_counters){
+		.received_events = events,
+		.received_bytes = bytes,
+		.dropped_events = events,
+		.dropped_bytes = bytes,
+	});
 }
 
 int64_t lane_progress_ms(const struct lane *l)
@@ -68,7 +101,7 @@ void lane_describe(const struct lane *l, char *text, size_t room)
 
 bool lane_idle(const struct lane *l)
 {
-	return l->in_memory == 0 && !l->backlogged;
+	return !l->backlogged && lane_counters(l).memory_events == 0;
 }
 
 static void wake(struct lane *l)
@@ -108,7 +141,7 @@ void lane_trouble(struct lane *l, char *text, size_t room)
 void lane_count_retry(struct lane *l)
 {
 	if (l)
-		l->counters.retries++;
+		lane_account(l, &(struct lane_counters){ .retries = 1 });
 }
 
 /* ---- outcomes: the worker's thread ---- */
@@ -133,10 +166,8 @@ static void outcome(struct batch *b, uint32_t count)
 	struct lane *l = b->lane;
 	assert(count <= b->open);
 	b->open -= count;
-	if (l) {
+	if (l)
 		l->progress_ms = clock_steady_ms();
-		l->in_memory -= count;
-	}
 	if (b->open)
 		return;
 	if (l) {
@@ -151,11 +182,12 @@ static void outcome(struct batch *b, uint32_t count)
 
 void lane_batch_delivered(struct batch *b, uint32_t count, uint64_t bytes)
 {
-	struct lane *l = b->lane;
-	if (l) {
-		l->counters.delivered_bytes += bytes;
-		l->counters.delivered_events += count;
-	}
+	if (b->lane)
+		lane_account(b->lane, &(struct lane_counters){
+			.delivered_events = count,
+			.delivered_bytes = bytes,
+			.memory_events = -(uint64_t)count,
+		});
 	outcome(b, count);
 }
 
@@ -176,8 +208,11 @@ static int bury(struct batch *b, uint32_t index, const char *code, const char *r
 	int e = dead_letters_add(l->options.dead_letters, &letter);
 	if (e < 0)
 		return e;
-	l->counters.dead_bytes += r->bytes.len;
-	l->counters.dead_events++;
+	lane_account(l, &(struct lane_counters){
+		.dead_events = 1,
+		.dead_bytes = r->bytes.len,
+		.memory_events = -(uint64_t)1,
+	});
 	log_limited(LOG_WARN, l->fields, "dead letter (%s): %s", code, reason);
 	return 0;
 }
@@ -352,6 +387,7 @@ int lane_start(struct lane **ret_lane, const struct lane_options *options, struc
 	(void)snprintf(l->name, sizeof l->name, "%s/%s", options->output->name, class_);
 	(void)snprintf(l->fields, sizeof l->fields, "output=%s class=%s", options->output->name, class_);
 	(void)pthread_mutex_init(&l->mutex, NULL);
+	(void)pthread_mutex_init(&l->accounts, NULL);
 	(void)pthread_cond_init(&l->room, NULL);
 	l->progress_ms = clock_steady_ms();
 	l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -385,9 +421,12 @@ static bool queue_has_room(const struct lane *l, uint64_t pins)
 
 static void drop(struct lane *l, struct batch *b)
 {
-	l->in_memory -= b->n;
-	l->counters.dropped_bytes += b->bytes;
-	l->counters.dropped_events += b->n;
+	lane_account(l, &(struct lane_counters){
+		.dropped_events = b->n,
+		.dropped_bytes = b->bytes,
+		.overflow_events = b->n,
+		.memory_events = -(uint64_t)b->n,
+	});
 	log_limited(LOG_WARN, l->fields, "the queue is full: events are dropped, as best_effort has it");
 	if (b->span)
 		ledger_close(b->span, l->options.number);
@@ -414,9 +453,11 @@ int lane_push(struct lane *l, struct batch *b)
 	b->pushed_ms = clock_steady_ms();
 	if (lane_idle(l))
 		l->progress_ms = b->pushed_ms;
-	l->in_memory += b->n;
-	l->counters.received_bytes += b->bytes;
-	l->counters.received_events += b->n;
+	lane_account(l, &(struct lane_counters){
+		.received_events = b->n,
+		.received_bytes = b->bytes,
+		.memory_events = b->n,
+	});
 	(void)pthread_mutex_lock(&l->mutex);
 	if (l->options.output->common.guarantee == BEST_EFFORT && !queue_has_room(l, pins)) {
 		(void)pthread_mutex_unlock(&l->mutex);
@@ -426,7 +467,7 @@ int lane_push(struct lane *l, struct batch *b)
 	wait_for_room(l, pins);
 	if (l->stopping) {
 		(void)pthread_mutex_unlock(&l->mutex);
-		batch_free(b);
+		batch_free(b); /* still held, at the source: the counters keep it */
 		return -ESHUTDOWN;
 	}
 	b->next = NULL;
@@ -478,6 +519,7 @@ void lane_join(struct lane *l)
 	}
 	(void)close(l->wake_fd);
 	(void)pthread_cond_destroy(&l->room);
+	(void)pthread_mutex_destroy(&l->accounts);
 	(void)pthread_mutex_destroy(&l->mutex);
 	free(l);
 }

@@ -10,7 +10,6 @@
  *          spans as outcomes come in.
  * Threads: lane_push by any input's thread; lane_stop, lane_join, counters by main; the rest is the worker's.
  */
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -26,14 +25,25 @@ struct config_output;
 struct dead_letters;
 struct lane;
 
-/* Relaxed atomics: written by few, read by anyone. received = delivered + dead + dropped + held. */
+/*
+ * Of one moment: received = delivered + dropped + dead + held. `dropped` is by rule: only/except, policy, best_effort.
+ * Events that the spool held at the start count as received by this run.
+ */
 struct lane_counters {
-	_Atomic uint64_t received_events, received_bytes;
-	_Atomic uint64_t delivered_events, delivered_bytes;
-	_Atomic uint64_t dead_events, dead_bytes;
-	_Atomic uint64_t dropped_events, dropped_bytes; /* best_effort only */
-	_Atomic uint64_t retries;                       /* sends that were tried again */
+	uint64_t received_events, received_bytes;
+	uint64_t delivered_events, delivered_bytes;
+	uint64_t dropped_events, dropped_bytes;
+	uint64_t overflow_events;  /* of the dropped: best_effort had no room */
+	uint64_t dead_events, dead_bytes;
+	uint64_t memory_events;    /* held in the queue and in the sink */
+	uint64_t spooled_events;   /* held on disk only */
+	uint64_t retries;          /* sends that were tried again */
 };
+
+static inline uint64_t lane_held(const struct lane_counters *c)
+{
+	return c->memory_events + c->spooled_events;
+}
 
 struct lane_options {
 	const struct config *config;
@@ -55,6 +65,9 @@ int lane_start(struct lane **ret_lane, const struct lane_options *, struct err *
  */
 int lane_push(struct lane *, struct batch *);
 
+/* Events of its class that a rule kept from it: received, and dropped. Any thread. */
+void lane_drop(struct lane *, uint64_t events, uint64_t bytes);
+
 /* Nothing more will be pushed: the worker sends what is being collected at once instead of waiting for more. */
 void lane_finish(struct lane *);
 /* Ends the worker soon: what has no outcome stays open in the ledger. lane_push returns -ESHUTDOWN from now on. */
@@ -67,7 +80,7 @@ int lane_sync(struct lane *);
 
 bool lane_idle(const struct lane *);                 /* everything pushed has an outcome */
 int64_t lane_progress_ms(const struct lane *);       /* clock_steady_ms of the last outcome, or of when it last got something to do */
-const struct lane_counters *lane_counters(const struct lane *);
+struct lane_counters lane_counters(const struct lane *);
 const char *lane_name(const struct lane *);          /* "siem/ADMIN_ACTIVITY" */
 const struct config_output *lane_output(const struct lane *);
 enum audit_class lane_class(const struct lane *);

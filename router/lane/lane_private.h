@@ -31,9 +31,9 @@ struct lane {
 	char fields[LANE_NAME_ROOM + 32]; /* for the log */
 	int wake_fd;
 	pthread_t worker;
+	pthread_mutex_t accounts;           /* over `counters` alone: taken last, held for a few additions */
 	struct lane_counters counters;
 	_Atomic int64_t progress_ms;
-	_Atomic int64_t in_memory;          /* records in the queue and in the sink, without an outcome */
 	_Atomic bool backlogged;            /* the spool holds events that are not delivered */
 
 	pthread_mutex_t mutex;
@@ -53,6 +53,9 @@ struct lane {
 	int64_t undead_next_ms;
 	struct backlog *backlog;            /* NULL: no spool */
 };
+
+/* Adds to the counters, all in one step (so differences may be negative, as unsigned numbers have it). */
+void lane_account(struct lane *, const struct lane_counters *more);
 
 /* Takes the oldest batch off the queue, or NULL. The worker's thread, without the mutex. */
 struct batch *lane_queue_pop(struct lane *);
