@@ -150,8 +150,8 @@ static void assert_all_stored_in_order(struct rig *r)
 	assert_int_equal(stored.len, r->sent.len);
 	assert_memory_equal(buf_text(&stored), buf_text(&r->sent), r->sent.len);
 	buf_finish(&stored);
-	assert_int_equal(lane_counters(r->lane)->delivered_events, r->n_sent);
-	assert_int_equal(lane_counters(r->lane)->dead_events, 0);
+	assert_int_equal(lane_counters(r->lane).delivered_events, r->n_sent);
+	assert_int_equal(lane_counters(r->lane).dead_events, 0);
 }
 
 static unsigned count(const struct buf *where, const char *what)
@@ -271,7 +271,7 @@ static void compressed_bodies_decode_to_the_same(void **state)
 		push_events(&r, 1, 3 << 20);
 		rig_drain(&r);
 		assert_none_lost(&r);
-		assert_int_equal(lane_counters(r.lane)->delivered_events, r.n_sent);
+		assert_int_equal(lane_counters(r.lane).delivered_events, r.n_sent);
 		assert_non_null(strstr(r.server.head.ptr, cases[i].header));
 		rig_end(&r);
 	}
@@ -331,7 +331,7 @@ static void trouble_is_told_retried_and_taken_back(void **state)
 		push_events(&r, 5, 10);
 		rig_drain(&r);
 		assert_all_stored_in_order(&r);
-		assert_int_equal(lane_counters(r.lane)->retries, 2);
+		assert_int_equal(lane_counters(r.lane).retries, 2);
 		lane_trouble(r.lane, text, sizeof text);
 		assert_string_equal(text, "");
 		rig_end(&r);
@@ -384,7 +384,7 @@ static void what_follows_a_200_does_not_undo_it(void **state)
 		push_events(&r, 10, 10);
 		rig_drain(&r);
 		assert_all_stored_in_order(&r);
-		assert_int_equal(lane_counters(r.lane)->retries, 0);
+		assert_int_equal(lane_counters(r.lane).retries, 0);
 		rig_end(&r);
 	}
 }
@@ -405,7 +405,7 @@ static void a_collector_that_is_down_gets_all_once_it_is_up(void **state)
 	server_start(&r.server);
 	rig_drain(&r);
 	assert_none_lost(&r);
-	assert_int_equal(lane_counters(r.lane)->delivered_events, r.n_sent);
+	assert_int_equal(lane_counters(r.lane).delivered_events, r.n_sent);
 	rig_end(&r);
 }
 
@@ -510,8 +510,8 @@ static void assert_only_bad_ones_are_dead(struct rig *r, unsigned n_bad, const c
 	server_stored(&r->server, &stored);
 	assert_int_equal(count(&stored, "\"bad\""), 0);
 	assert_int_equal(count(&stored, "\n"), r->n_sent - n_bad);
-	assert_int_equal(lane_counters(r->lane)->delivered_events, r->n_sent - n_bad);
-	assert_int_equal(lane_counters(r->lane)->dead_events, n_bad);
+	assert_int_equal(lane_counters(r->lane).delivered_events, r->n_sent - n_bad);
+	assert_int_equal(lane_counters(r->lane).dead_events, n_bad);
 	assert_int_equal(dead_letters_sync(r->dead_letters), 0);
 	assert_int_equal(io_read_whole(dead_letters_path(r->dead_letters), 1 << 20, &letters), 0);
 	assert_int_equal(count(&letters, "\"mark\":\"bad\""), n_bad);
@@ -608,7 +608,7 @@ static void stopping_leaves_what_has_no_outcome(void **state)
 		pause_ms(1);
 	int64_t start_ms = clock_steady_ms();
 	lane_stop(r.lane);
-	assert_int_equal(lane_counters(r.lane)->delivered_events + lane_counters(r.lane)->dead_events, 0);
+	assert_int_equal(lane_counters(r.lane).delivered_events + lane_counters(r.lane).dead_events, 0);
 	rig_end(&r);
 	assert_true(clock_steady_ms() - start_ms < DEADLINE_MS); /* bounded: not the hour of `timeout` */
 }
@@ -638,8 +638,8 @@ static void an_answer_may_speak_of_each_event(void **state)
 	push_events(&r, 4, 0);
 	lane_finish(r.lane);
 	wait_for_trouble(&r, "does not say that all events were stored");
-	assert_int_equal(lane_counters(r.lane)->delivered_events, 3);
-	assert_int_equal(lane_counters(r.lane)->dead_events, 2);
+	assert_int_equal(lane_counters(r.lane).delivered_events, 3);
+	assert_int_equal(lane_counters(r.lane).dead_events, 2);
 	(void)pthread_mutex_lock(&r.server.mutex);
 	r.server.answer = ""; /* no sense: the three are sent again */
 	(void)pthread_mutex_unlock(&r.server.mutex);
@@ -650,7 +650,7 @@ static void an_answer_may_speak_of_each_event(void **state)
 	r.server.answer = "+++";
 	(void)pthread_mutex_unlock(&r.server.mutex);
 	rig_drain(&r);
-	assert_int_equal(lane_counters(r.lane)->delivered_events, 6);
+	assert_int_equal(lane_counters(r.lane).delivered_events, 6);
 	struct buf *last = &r.server.bodies[r.server.n_bodies - 1];
 	assert_int_equal(count(last, "\n"), 3);
 	assert_int_equal(count(last, "\"n\":3,") + count(last, "\"n\":6,") + count(last, "\"n\":7,"), 3);
