@@ -69,12 +69,12 @@ struct files {
 	size_t n, room;
 };
 
-/* The template of an output that writes files: its setting `path`. */
-static const char *path_of(const struct config_output *out)
+/* The value of a setting `path`, in inputs a pattern and in outputs a template; NULL where there is no such row. */
+static const char *const *own_path(const struct section *section, const void *own)
 {
-	for (const struct setting *row = out->ops->settings->rows; row->key; row++)
-		if (strcmp(row->key, "path") == 0 && (row->type == SETTING_PATH || row->type == SETTING_TEXT))
-			return *(const char *const *)((const char *)out->own + row->offset);
+	for (const struct setting *row = section->rows; row->key; row++)
+		if (strcmp(row->key, "path") == 0 && row->type == SETTING_PATH)
+			return (const char *const *)((const char *)own + row->offset);
 	return NULL;
 }
 
@@ -169,7 +169,9 @@ static void add_files_of(const struct cross *x, size_t output, struct files *fil
 {
 	const struct config *c = x->config;
 	const struct config_output *out = &c->outputs[output];
-	const char *path = out->ops && out->ops->files && x->outputs[output].good ? path_of(out) : NULL;
+	if (!x->outputs[output].good || !out->ops->files)
+		return;
+	const char *const *own = own_path(out->ops->settings, out->own), *path = own ? *own : NULL;
 	struct err ignored; /* the output itself says what is wrong with its template */
 	if (!path || file_path_check(path, &ignored) < 0)
 		return;
@@ -207,6 +209,51 @@ static void check_group(const struct cross *x, const struct written *group, size
 		}
 }
 
+/*
+ * Does the pattern (* and ?, not over slashes) take the path? Only the last star is ever gone back to, so the cost is at
+ * most the product of the lengths.
+ */
+static bool pattern_takes(const char *pattern, const char *path)
+{
+	const char *star = NULL, *resume = NULL;
+	while (*path) {
+		if (*pattern == '*') {
+			star = ++pattern;
+			resume = path;
+		} else if ((*pattern == '?' && *path != '/') || *pattern == *path ||
+			   (*path == ANY_DIGIT && is_digit(*pattern))) {
+			pattern++;
+			path++;
+		} else if (star && *resume != '/') {
+			pattern = star;
+			path = ++resume;
+		} else {
+			return false;
+		}
+	}
+	while (*pattern == '*')
+		pattern++;
+	return !*pattern;
+}
+
+/* Events that come back as input would go round for ever. */
+static void check_loops(const struct cross *x, const struct files *files, bool *told)
+{
+	for (size_t i = 0; i < x->config->n_inputs; i++) {
+		const struct config_input *in = &x->config->inputs[i];
+		const char *const *path = x->inputs[i].good ? own_path(in->ops->settings, in->own) : NULL;
+		for (size_t k = 0; path && *path && k < files->n; k++) {
+			const struct written *w = &files->list[k];
+			if (told[w->output] || !pattern_takes(*path, w->path))
+				continue;
+			told[w->output] = true;
+			settings_problem(x->reader, path_node(x, w->output),
+				"output \"%s\" would write what input \"%s\" reads", x->config->outputs[w->output].name,
+				in->name);
+		}
+	}
+}
+
 static void check_files(const struct cross *x)
 {
 	struct files files = { 0 };
@@ -220,6 +267,7 @@ static void check_files(const struct cross *x)
 			;
 		check_group(x, &files.list[from], to - from, told);
 	}
+	check_loops(x, &files, told);
 	for (size_t i = 0; i < files.n; i++) {
 		free(files.list[i].path);
 		free(files.list[i].group);

@@ -1,5 +1,6 @@
 /* What the plain types of settings.h cannot say. */
 #include "config/keys.h"
+#include "config/replaced.h"
 #include "config/tables.h"
 
 #include "router/base/buf.h"
@@ -185,7 +186,9 @@ bool variant_read_selector(struct settings_reader *reader, const struct node *no
 		good = good && known;
 	}
 	keys_finish(&keys);
-	bool read = selector_read(field, node, reader->file, reader->problems);
+	struct replaced *replaced = replaced_create(reader, node);
+	bool read = replaced && selector_read(field, replaced_root(replaced), reader->file, reader->problems);
+	replaced_destroy(replaced);
 	if (read && good && selector_is_empty(field)) {
 		settings_problem(reader, node, "this selector is empty: it would match every event");
 		return false;

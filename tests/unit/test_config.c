@@ -138,9 +138,13 @@ static void values_come_from_the_environment(void **state)
 					   "redact: ${CONFIG_OFF}\n"
 					   "outputs:\n"
 					   "  n: {type: '${CONFIG_TYPE}', classes: ['${CONFIG_CLASS}']}\n"
-					   "  rest: {type: null}\n");
+					   "  rest:\n"
+					   "    type: null\n"
+					   "    only: {users: ['a-${CONFIG_TYPE}'], resources: [{group: '$${x}'}]}\n");
 	assert_true(c->data_access.off[ADMIN_READ]);
 	assert_int_equal(c->outputs[0].common.classes, 1u << DATA_READ);
+	assert_true(strings_have(&c->outputs[1].common.only.users, VIEW("a-null")));
+	assert_true(view_eq(c->outputs[1].common.only.resources[0].group, VIEW("${x}")));
 	config_close(c);
 }
 
@@ -310,6 +314,42 @@ static void no_two_lanes_write_one_file(void **state)
 	}
 }
 
+/* Events that come back would go round. */
+static void no_input_reads_what_an_output_writes(void **state)
+{
+	static const struct {
+		const char *in, *out;
+		bool loops;
+	} cases[] = {
+		{ "/log/audit.log", "/log/{class}.log", false },
+		{ "/log/*.log", "/log/{class}.log", true },
+		{ "/log/*.log", "/log/router/{class}.log", false },
+		{ "/log/*/*.log", "/log/router/{class}.log", true },
+		{ "/log/*/*_read.log", "/log/router/{class}.log", true },
+		{ "/log?router/*", "/log/router/{class}.log", false },
+		{ "/log/admin_read.log", "/log/{class}.log", true },
+		{ "/log/audit-*.log*", "/log/{class}/{date}.log", false },
+		{ "/log/2026-\?\?-\?\?.*", "/log/{date}.{class}", true },
+		{ "log/*", "log/../log2/{class}", false },
+		{ "log/a*", "log/{class}", true },
+		{ "/log/*a*a*a*a*a*a*a*b", "/log/{class}.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct problems problems = { 0 };
+		char *yaml = mem_textf("inputs: {i: {type: file, path: \"%s\"}}\noutputs: {o: {type: file, path: \"%s\"}}\n",
+			cases[i].in, cases[i].out);
+		config_close(load(yaml, &problems));
+		char *text = said(&problems);
+		const char *expected = "f.yaml:2:33: output \"o\" would write what input \"i\" reads\n";
+		if (strcmp(text, cases[i].loops ? expected : "") != 0)
+			fail_msg("%s%s", yaml, text);
+		free(text);
+		free(yaml);
+		problems_finish(&problems);
+	}
+}
+
 static void limits_of_entries_hold(void **state)
 {
 	struct buf yaml = { 0 };
@@ -443,6 +483,7 @@ int main(void)
 		cmocka_unit_test(anchors_and_merges_save_words),
 		cmocka_unit_test(wrong_files_are_told_by_line_and_column),
 		cmocka_unit_test(no_two_lanes_write_one_file),
+		cmocka_unit_test(no_input_reads_what_an_output_writes),
 		cmocka_unit_test(limits_of_entries_hold),
 		cmocka_unit_test(secrets_of_an_address_are_not_shown),
 		cmocka_unit_test(a_file_is_loaded_with_its_folder),
