@@ -19,6 +19,7 @@ static void print_help(FILE *to)
 int main(int argc, char **argv)
 {
 	(void)signal(SIGPIPE, SIG_IGN);
+	(void)signal(SIGXFSZ, SIG_IGN); /* a limit on a file's size is an error of the write, as a full disk is */
 	if (argc < 2) {
 		print_help(stderr);
 		return EXIT_USAGE;

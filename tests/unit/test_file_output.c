@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -378,20 +380,16 @@ static void a_moved_file_is_made_anew(void **state)
 	expect("moved/now", VIEW("{2}\n"));
 }
 
-/* Whatever the disk takes of a write: whole lines, each once, and all of them once there is room. */
-static void a_full_disk_loses_and_tears_nothing(void **state)
+/*
+ * Whatever a full disk takes of a write: whole lines, each once, and all of them once there is room, which make_room
+ * is to see to.
+ */
+static void fill_and_go_on(const char *name, void (*make_room)(void))
 {
 	struct fixture f;
-	_free_ char *disk = io_join(folder, "disk"), *filler = io_join(folder, "disk/filler");
 	cleanup(buf_finish) struct buf expected = { 0 }, content = { 0 };
-	(void)state;
-	assert_int_equal(mkdir(disk, 0700), 0);
-	if (mount("tmpfs", disk, "tmpfs", 0, "size=256k"))
-		skip();
-	_free_ char *zeros = mem_zero(1, 100000);
-	write_file("disk/filler", (struct view){ zeros, 100000 });
-	fixture_open(&f, "disk/out");
 	bool full = false;
+	fixture_open(&f, name);
 	for (int i = 0; !full; i++) {
 		cleanup(buf_finish) struct buf text = { 0 };
 		for (int j = 0; j < 7; j++)
@@ -403,19 +401,56 @@ static void a_full_disk_loses_and_tears_nothing(void **state)
 		else
 			buf_add_view(&expected, buf_view(&text));
 	}
-	_free_ char *out = io_join(folder, "disk/out");
-	assert_int_equal(io_read_whole(out, 1 << 20, &content), 0);
+	assert_int_equal(io_read_whole(f.path, 1 << 20, &content), 0);
 	assert_true(content.len < expected.len);
 	assert_memory_equal(content.ptr, expected.ptr, content.len);
 	assert_int_equal(content.ptr[content.len - 1], '\n');
 	f.output.ops->wait(f.sink, 150); /* a try that fails too */
-	assert_int_equal(unlink(filler), 0);
+	make_room();
 	wait_until_written(&f);
 	buf_add_view(&expected, VIEW("{probe}\n"));
 	assert_int_equal(f.output.ops->sync(f.sink), 0);
 	fixture_close(&f);
-	expect("disk/out", buf_view(&expected));
+	expect(name, buf_view(&expected));
+}
+
+static void remove_filler(void)
+{
+	_free_ char *filler = io_join(folder, "disk/filler");
+	assert_int_equal(unlink(filler), 0);
+}
+
+static void a_full_disk_loses_and_tears_nothing(void **state)
+{
+	_free_ char *disk = io_join(folder, "disk"), *zeros = mem_zero(1, 100000);
+	(void)state;
+	assert_int_equal(mkdir(disk, 0700), 0);
+	if (mount("tmpfs", disk, "tmpfs", 0, "size=256k"))
+		skip();
+	write_file("disk/filler", (struct view){ zeros, 100000 });
+	fill_and_go_on("disk/out", remove_filler);
 	assert_int_equal(umount(disk), 0);
+}
+
+static void limit_size(rlim_t bytes)
+{
+	struct rlimit limit;
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+	limit.rlim_cur = bytes < limit.rlim_max ? bytes : limit.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static void lift_limit(void)
+{
+	limit_size(RLIM_INFINITY);
+}
+
+static void so_does_a_limit_of_size(void **state)
+{
+	(void)state;
+	(void)signal(SIGXFSZ, SIG_IGN); /* as main does */
+	limit_size(54321);
+	fill_and_go_on("limited", lift_limit);
 }
 
 struct syncer {
@@ -508,6 +543,7 @@ int main(void)
 		cmocka_unit_test(a_wait_is_woken),
 		cmocka_unit_test(a_moved_file_is_made_anew),
 		cmocka_unit_test(a_full_disk_loses_and_tears_nothing),
+		cmocka_unit_test(so_does_a_limit_of_size),
 		cmocka_unit_test(main_syncs_while_the_worker_writes),
 		cmocka_unit_test(a_folder_that_is_gone_needs_no_sync),
 		cmocka_unit_test(sync_may_be_switched_off),
