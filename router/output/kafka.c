@@ -53,6 +53,8 @@ static int finish_conf(struct sink *s, rd_kafka_conf_t *conf, struct err *err)
 	if (s->batch_bytes) {
 		(void)snprintf(size, sizeof size, "%lld", (long long)s->batch_bytes);
 		(void)rd_kafka_conf_set(conf, "batch.size", size, text, sizeof text);
+		if (s->single)
+			(void)rd_kafka_conf_set(conf, "batch.num.messages", "1", text, sizeof text);
 	} else {
 		s->batch_bytes = KAFKA_BATCH_BYTES;
 		int64_t configured;
@@ -145,6 +147,7 @@ static int open_sink(struct sink **ret_sink, const struct sink_options *options,
 	struct sink *s = mem_zero(1, sizeof *s);
 	s->options = *options;
 	s->settings = options->output->own;
+	s->chance = (unsigned)clock_now_us();
 	(void)snprintf(s->log_fields, sizeof s->log_fields, "output=%s class=%s", options->output->name,
 		audit_class_name(options->class_));
 	if (kafka_is_embedded(s->settings)) {

@@ -107,7 +107,7 @@ static void watch(struct sink *s)
 
 /* ---- records ---- */
 
-/* The broker refuses a whole set of messages for one of them: which one it is, is seen when each comes alone. */
+/* The broker refuses a whole set of messages for one of them: which one it is, is seen when each has a set of its own. */
 static const char *code_of_refusal(rd_kafka_resp_err_t e)
 {
 	if (e == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || e == RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE)
@@ -138,17 +138,18 @@ void kafka_failed(struct sink *s, struct sent *sent, rd_kafka_resp_err_t e)
 {
 	char reason[REASON_ROOM];
 	const char *code = code_of_refusal(e);
-	if (code && sent->alone) {
+	if (code && s->single) {
 		(void)snprintf(reason, sizeof reason, "the broker refuses it for topic %s: %s",
 			topic_of(s, sent)->name, rd_kafka_err2str(e));
 		s->event_refused = true;
 		kafka_refuse(s, sent, code, reason);
 		return;
 	}
+	s->restart = true;
 	if (code) {
-		sent->alone = true;
+		s->single_wanted = true;
 	} else {
-		s->restart = true;
+		s->backoff = true;
 		report_failure(s, sent, e);
 	}
 	start_draining(s);
@@ -161,8 +162,6 @@ void kafka_failed(struct sink *s, struct sent *sent, rd_kafka_resp_err_t e)
 
 void kafka_succeeded(struct sink *s, const struct sent *sent)
 {
-	if (sent->alone)
-		s->sets_refused = true;
 	if (s->failed_open > (sent->failed ? 1u : 0u))
 		return;
 	s->pause_ms = 0;
@@ -178,6 +177,16 @@ static int by_order(const void *left, const void *right)
 	return a->order < b->order ? -1 : a->order > b->order;
 }
 
+/* Half of the pause is left to chance, so that producers that failed together do not come back together. */
+static void back_off(struct sink *s)
+{
+	s->pause_ms = s->pause_ms ? s->pause_ms * 2 : PAUSE_FIRST_MS;
+	if (s->pause_ms > PAUSE_MAX_MS)
+		s->pause_ms = PAUSE_MAX_MS;
+	s->pause_until_ms += s->pause_ms / 2 + rand_r(&s->chance) % (s->pause_ms / 2 + 1);
+	s->backoff = false;
+}
+
 /* True: all is back. */
 static bool drain(struct sink *s)
 {
@@ -190,15 +199,9 @@ static bool drain(struct sink *s)
 		return false;
 	}
 	qsort(s->failed, s->n_failed, sizeof(struct sent *), by_order);
-	if (!s->restart) {
-		set_state(s, SINK_RESENDS);
-		return true;
-	}
-	/* A part of the pause is left to chance, so that producers that failed together do not come back together. */
-	s->pause_until_ms = now + s->pause_ms / 2 + (s->pause_ms ? (int64_t)(s->order * 7919 % (uint64_t)s->pause_ms) : 0);
-	s->pause_ms = s->pause_ms ? s->pause_ms * 2 : PAUSE_FIRST_MS;
-	if (s->pause_ms > PAUSE_MAX_MS)
-		s->pause_ms = PAUSE_MAX_MS;
+	s->pause_until_ms = now;
+	if (s->backoff)
+		back_off(s);
 	set_state(s, SINK_PAUSES);
 	return true;
 }
@@ -209,6 +212,8 @@ static bool restart(struct sink *s)
 	if (clock_steady_ms() < s->pause_until_ms)
 		return false;
 	kafka_producer_end(s);
+	s->single = s->single || s->single_wanted;
+	s->single_wanted = false;
 	if (kafka_producer_start(s, &err) < 0) {
 		s->pause_until_ms = clock_steady_ms() + PAUSE_MAX_MS;
 		report(s, err.text);
@@ -220,46 +225,46 @@ static bool restart(struct sink *s)
 }
 
 /* Sets of messages were refused whose messages are all well: the topic takes smaller sets. */
-static bool shrink_sets(struct sink *s)
+static void shrink_sets(struct sink *s)
 {
-	bool needed = s->sets_refused && !s->event_refused;
-	s->sets_refused = s->event_refused = false;
-	if (!needed || s->batch_bytes <= KAFKA_BATCH_BYTES_MIN)
-		return false;
+	bool needed = !s->event_refused && s->batch_bytes > KAFKA_BATCH_BYTES_MIN;
+	s->event_refused = false;
+	if (!needed)
+		return;
 	s->batch_bytes /= 2;
 	log_line(LOG_WARN, s->log_fields, "the broker takes no sets of messages that large: batch.size is now %lld",
 		(long long)s->batch_bytes);
-	s->restart = true;
-	start_draining(s);
-	return true;
 }
 
 /* True: the state has changed. */
 static bool resend(struct sink *s)
 {
-	if (s->in_flight == 0)
-		s->alone_in_flight = false;
 	while (s->next_failed < s->n_failed) {
 		struct sent *sent = s->failed[s->next_failed];
 		struct kafka_topic *topic = topic_of(s, sent);
-		if (topic->state != TOPIC_READY || s->alone_in_flight || (sent->alone && s->in_flight))
+		if (topic->state != TOPIC_READY)
 			return false;
 		rd_kafka_resp_err_t e = kafka_send(s, topic, sent);
 		if (e == RD_KAFKA_RESP_ERR__QUEUE_FULL)
 			return false;
 		s->next_failed++;
-		s->alone_in_flight = !e && sent->alone;
 		lane_count_retry(s->options.lane);
 		if (e)
 			kafka_failed(s, sent, e);
 		if (s->state != SINK_RESENDS)
 			return true;
 	}
-	if (s->alone_in_flight)
+	if (s->single && s->in_flight)
 		return false;
 	s->n_failed = s->next_failed = 0;
-	if (!shrink_sets(s))
+	if (s->single) {
+		s->single = false;
+		shrink_sets(s);
+		s->restart = true;
+		start_draining(s);
+	} else {
 		set_state(s, SINK_RUNS);
+	}
 	return true;
 }
 

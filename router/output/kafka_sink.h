@@ -25,7 +25,6 @@ struct sent {
 	uint64_t order;      /* in which put() took it */
 	uint32_t index;
 	bool failed;         /* at least once */
-	bool alone;          /* was refused as one of a set: goes next in a set of its own */
 };
 
 /*
@@ -58,11 +57,14 @@ struct sink {
 	size_t n_failed, next_failed;
 	size_t failed_open;         /* records that failed once and have no outcome */
 	bool restart;               /* a new producer is needed */
-	bool alone_in_flight;
-	bool sets_refused, event_refused; /* since the last time that single ones were sent */
+	bool backoff;               /* but not at once */
+	bool single_wanted;         /* one whose sets have one message each, to see which one a broker refuses */
+	bool single;                /* this one is such */
+	bool event_refused;         /* and something was refused of it */
 	int64_t batch_bytes;        /* librdkafka's batch.size; 0: as configured */
 	int64_t state_since_ms;
 	int64_t pause_ms, pause_until_ms;
+	unsigned chance;            /* of rand_r */
 
 	/* trouble */
 	bool in_trouble;

@@ -382,7 +382,7 @@ static void the_too_large_are_refused_alone(void **state)
 }
 
 /* The broker refuses a set for one of its messages: the others must not go to the dead letters with it. */
-static void a_refused_set_is_sent_one_by_one(void **state)
+static void a_refused_set_is_sent_again_in_sets_of_one(void **state)
 {
 	struct place p;
 	enum { N = 20 };
@@ -504,7 +504,7 @@ int main(void)
 		cmocka_unit_test(a_fatal_error_loses_nothing_under_way),
 		cmocka_unit_test(a_broker_may_go_and_come),
 		cmocka_unit_test(the_too_large_are_refused_alone),
-		cmocka_unit_test(a_refused_set_is_sent_one_by_one),
+		cmocka_unit_test(a_refused_set_is_sent_again_in_sets_of_one),
 		cmocka_unit_test(what_is_open_is_bounded),
 		cmocka_unit_test(closing_takes_no_time_and_leaves_records_open),
 	};
