@@ -1,6 +1,7 @@
 #include "config/value.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdlib.h>
 
 #include "config/keys.h"
@@ -179,6 +180,10 @@ static bool set_text(struct settings_reader *reader, const struct setting *row, 
 		return false;
 	}
 	*field = is_path ? io_join(reader->folder, *text) : TAKE_PTR(*text);
+	if (is_path && strlen(*field) >= PATH_MAX) {
+		settings_problem(reader, node, "%s is longer than a path can be (%d bytes)", row->key, PATH_MAX - 1);
+		return false;
+	}
 	return true;
 }
 

@@ -310,6 +310,22 @@ static void a_file_of_unknown_keys_is_cheap(void **state)
 	buf_finish(&yaml);
 }
 
+static void a_path_has_an_end(void **state)
+{
+	struct buf yaml = { 0 };
+	struct sample s;
+	struct problems problems = { 0 };
+	(void)state;
+	buf_addf(&yaml, "path: ");
+	for (int i = 0; i < 4096; i++)
+		buf_add_byte(&yaml, 'x');
+	assert_false(read_sample(buf_text(&yaml), &s, &problems));
+	assert_string_equal(problems.list[0].err.text, "path is longer than a path can be (4095 bytes)");
+	section_finish(&section, &s);
+	problems_finish(&problems);
+	buf_finish(&yaml);
+}
+
 static void write_whole(const char *path, struct view bytes)
 {
 	FILE *f = fopen(path, "we");
@@ -376,6 +392,7 @@ int main(void)
 		cmocka_unit_test(secrets_are_never_in_a_message),
 		cmocka_unit_test(all_problems_are_told_at_once),
 		cmocka_unit_test(a_file_of_unknown_keys_is_cheap),
+		cmocka_unit_test(a_path_has_an_end),
 		cmocka_unit_test(secrets_come_from_text_or_file),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
