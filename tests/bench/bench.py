@@ -41,6 +41,10 @@ class Skip(Exception):
     """This comparison cannot be made here."""
 
 
+class Failed(Exception):
+    """A program ended badly, or did not do its work."""
+
+
 def run(command, **more):
     """Runs it to its end: wall and CPU seconds, and its peak memory in MiB."""
     start = time.monotonic()
@@ -52,7 +56,7 @@ def run(command, **more):
     wall = time.monotonic() - start
     if process.returncode:
         sys.stderr.buffer.write(stderr[-4000:])
-        raise Skip(f'{pathlib.Path(str(command[0])).name} ended with {process.returncode}')
+        raise Failed(f'{pathlib.Path(str(command[0])).name} ended with {process.returncode}')
     return {'wall_s': wall, 'cpu_s': usage.ru_utime + usage.ru_stime, 'rss_mib': usage.ru_maxrss / 1024}
 
 
@@ -109,7 +113,8 @@ def report(options, name, result, goal):
 def in_memory(options):
     """Programs that measure themselves and print a line of JSON for each measurement."""
     rows = []
-    for name, arguments in (('bench_decode', [options.log_small]), ('bench_match', [options.log_small]), ('bench_spool', [])):
+    for name, arguments in (('bench_decode', [options.log_small]), ('bench_classify', [options.log_small]), ('bench_match', []),
+                            ('bench_spool', [])):
         try:
             program = need(name)
         except Skip as why:
@@ -117,14 +122,24 @@ def in_memory(options):
             continue
         done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, cwd=options.folder)
         if done.returncode:
-            print(f'  {name}: ended with {done.returncode}: {done.stderr[-300:]}')
-            continue
+            raise Failed(f'{name} ended with {done.returncode}: {done.stderr[-300:]}')
         for line in done.stdout.splitlines():
             with contextlib.suppress(ValueError):
                 row = json.loads(line)
                 rows.append({'program': name, **row})
                 print('  ' + '  '.join(f'{k}={v:.3f}' if isinstance(v, float) else f'{k}={v}' for k, v in rows[-1].items()))
-    return rows
+    return rows, judge_memory(rows)
+
+
+def judge_memory(rows):
+    """What the measurements are to each other."""
+    speed = {row['what']: row['gb_per_s'] for row in rows if 'gb_per_s' in row}
+    ours, result = speed.get('decode and classify'), {}
+    if ours and speed.get('jansson'):
+        result = {'gb_per_s': ours, 'of_memcpy': ours / speed['memcpy'], 'to_jansson': ours / speed['jansson']}
+        print(f'  memory            decode and classify: {ours:.2f} GB/s, {result["of_memcpy"]:.2f} of memcpy, '
+              f'{result["to_jansson"]:.0f} x jansson; goal: >= 1.2 GB/s or >= 0.12 of memcpy, and >= 20 x jansson')
+    return result
 
 
 def to_files(options):
@@ -139,7 +154,11 @@ def to_files(options):
         return run(['/bin/sh', '-c', 'cat "$1" > "$2" && sync "$2"', 'sh', options.log, copy])
 
     def ours():
-        return route(folder, options.log, f'    type: file\n    path: {archive}/{{class}}.ndjson\n')
+        used = route(folder, options.log, f'    type: file\n    path: {archive}/{{class}}.ndjson\n')
+        arrived = sum(path.stat().st_size for path in archive.iterdir())
+        if arrived != options.log.stat().st_size:
+            raise Failed(f'{arrived} bytes arrived of {options.log.stat().st_size}')
+        return used
 
     return compare(options, reference, ours, clean), '<= 2.5 x, RSS <= 64 MiB'
 
@@ -233,19 +252,26 @@ def main():
     results = {'machine': machine(), 'bytes': options.log.stat().st_size, 'rounds': options.rounds, 'results': {}}
     print(f'{results["machine"]["cores"]} x {results["machine"]["cpu"]}; {results["bytes"] / 1e6:.0f} MB of log, '
           f'{options.rounds} rounds, load {os.getloadavg()[0]:.1f}')
+    failed = False
     for name in options.what or COMPARISONS:
         print(f'{name}:', flush=True)
         try:
             if name == 'memory':
-                results['results'][name] = in_memory(options)
+                rows, ratios = in_memory(options)
+                results['results'][name] = {'rows': rows, **ratios}
             else:
                 results['results'][name] = report(options, name, *COMPARISONS[name](options))
         except Skip as why:
             print(f'  skipped: {why}')
             results['results'][name] = {'skipped': str(why)}
+        except Failed as why:
+            print(f'  failed: {why}')
+            results['results'][name] = {'failed': str(why)}
+            failed = True
     options.json.write_text(json.dumps(results, indent=1) + '\n')
     print(f'written to {options.json}')
+    return failed
 
 
 if __name__ == '__main__':
-    main()
+    sys.exit(main())
