@@ -37,6 +37,12 @@ struct decoder *decode_create(enum decode_vectors vectors)
 		return NULL;
 	struct decoder *d = mem_zero(1, sizeof *d);
 	d->kind = kind;
+	for (int object = 0; object < SCAN_OBJECTS; object++) {
+		struct scan_fields_of fields = scan_fields_of[object];
+		d->guess_first[object] = fields.first;
+		for (uint8_t f = fields.first; f <= fields.last; f++)
+			d->guess_after[f] = f < fields.last ? (uint8_t)(f + 1) : fields.first;
+	}
 	return d;
 }
 
@@ -89,28 +95,6 @@ static void reset(struct decoder *d, struct view bytes)
 	d->escaped_bytes = 0;
 }
 
-typedef void text_visit(struct decoder *, struct view *text);
-
-static void visit_fields(struct decoder *d, void *fields, enum scan_field first, enum scan_field last, text_visit *visit)
-{
-	for (enum scan_field f = first; f <= last; f++)
-		if (scan_fields[f].kind == FIELD_TEXT)
-			visit(d, (struct view *)((char *)fields + scan_fields[f].offset));
-}
-
-/* All texts that the event keeps. */
-static void visit_texts(struct decoder *d, struct event *event, text_visit *visit)
-{
-	visit_fields(d, event, KIND, ITEMS, visit);
-	visit_fields(d, &event->user, USER_USERNAME, USER_EXTRA, visit);
-	visit_fields(d, &event->impersonated_user, USER_USERNAME, USER_EXTRA, visit);
-	visit_fields(d, &event->object_ref, REF_RESOURCE, REF_SUBRESOURCE, visit);
-	visit_fields(d, &event->response_status, STATUS_STATUS, STATUS_CODE, visit);
-	for (int i = 0; i < SCAN_LISTS; i++)
-		for (uint32_t j = 0; j < d->texts[i].n; j++)
-			visit(d, &d->texts[i].list[j]);
-}
-
 static void unescape(struct decoder *d, struct view *text)
 {
 	if (!(text->len & SCAN_ESCAPED))
@@ -121,11 +105,25 @@ static void unescape(struct decoder *d, struct view *text)
 	d->scratch.len += text->len;
 }
 
-/* Room is made once for all texts, so that none of them moves. */
+static void unescape_fields(struct decoder *d, void *fields, enum scan_object object)
+{
+	for (enum scan_field f = scan_fields_of[object].first; f <= scan_fields_of[object].last; f++)
+		if (scan_fields[f].kind == FIELD_TEXT)
+			unescape(d, (struct view *)((char *)fields + scan_fields[f].offset));
+}
+
+/* All texts that the event keeps. Room is made once for all of them, so that none moves. */
 static void unescape_texts(struct decoder *d, struct event *event)
 {
 	buf_reserve(&d->scratch, d->escaped_bytes);
-	visit_texts(d, event, unescape);
+	unescape_fields(d, event, SCAN_EVENT);
+	unescape_fields(d, &event->user, SCAN_USER);
+	unescape_fields(d, &event->impersonated_user, SCAN_USER);
+	unescape_fields(d, &event->object_ref, SCAN_OBJECT_REF);
+	unescape_fields(d, &event->response_status, SCAN_STATUS);
+	for (int i = 0; i < SCAN_LISTS; i++)
+		for (uint32_t j = 0; j < d->texts[i].n; j++)
+			unescape(d, &d->texts[i].list[j]);
 }
 
 static enum decode_result judge(struct decoder *d, const struct event *event)

@@ -1,9 +1,5 @@
 #include "router/event/scan.h"
 
-#include <string.h>
-
-#include "router/event/text.h"
-
 enum { TEXTS_ROOM_FIRST = 16 };
 
 const char *scan_trouble(struct decoder *d, const char *at)
@@ -27,6 +23,17 @@ const char *scan_space(const char *at, const char *end)
 	return at;
 }
 
+const bool scan_short_escapes[256] = {
+	['"'] = true,
+	['\\'] = true,
+	['/'] = true,
+	['b'] = true,
+	['f'] = true,
+	['n'] = true,
+	['r'] = true,
+	['t'] = true,
+};
+
 static bool is_hex(char c)
 {
 	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
@@ -43,7 +50,7 @@ size_t scan_escape(struct decoder *d, const char *at)
 {
 	const char *p = at + 1;
 	if (p == d->end || *p != 'u') {
-		if (p == d->end || !memchr("\"\\/bfnrt", *p, 8)) {
+		if (p == d->end || !scan_short_escapes[(uint8_t)*p]) {
 			scan_trouble(d, p);
 			return 0;
 		}
@@ -63,12 +70,6 @@ size_t scan_escape(struct decoder *d, const char *at)
 		return 12;
 	d->flags |= EVENT_LONE_SURROGATE;
 	return 6;
-}
-
-void scan_check_utf8(struct decoder *d, const char *at, const char *end)
-{
-	if (!(d->flags & EVENT_BAD_UTF8) && !text_is_utf8((struct view){ at, (size_t)(end - at) }))
-		d->flags |= EVENT_BAD_UTF8;
 }
 
 static bool is_digit(char c)

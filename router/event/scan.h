@@ -16,6 +16,53 @@
 /* Arrays of text that an event holds. */
 enum scan_list { SCAN_GROUPS, SCAN_IMPERSONATED_GROUPS, SCAN_SOURCE_IPS, SCAN_LISTS };
 
+/* Objects whose keys are looked at. */
+enum scan_object { SCAN_EVENT, SCAN_USER, SCAN_OBJECT_REF, SCAN_STATUS, SCAN_OBJECTS };
+
+/* What those keys are; scan_fields.h says more. In the order of the apiserver, object by object. */
+enum scan_field {
+	NO_FIELD,
+	KIND,
+	API_VERSION,
+	LEVEL,
+	AUDIT_ID,
+	STAGE,
+	REQUEST_URI,
+	VERB,
+	USER,
+	IMPERSONATED_USER,
+	AUTHENTICATION_METADATA,
+	SOURCE_IPS,
+	USER_AGENT,
+	OBJECT_REF,
+	RESPONSE_STATUS,
+	REQUEST_OBJECT,
+	RESPONSE_OBJECT,
+	REQUEST_RECEIVED,
+	STAGE_TIMESTAMP,
+	ANNOTATIONS,
+	ITEMS,
+	USER_USERNAME,
+	USER_UID,
+	USER_GROUPS,
+	USER_EXTRA,
+	REF_RESOURCE,
+	REF_NAMESPACE,
+	REF_NAME,
+	REF_UID,
+	REF_API_GROUP,
+	REF_API_VERSION,
+	REF_RESOURCE_VERSION,
+	REF_SUBRESOURCE,
+	STATUS_METADATA,
+	STATUS_STATUS,
+	STATUS_MESSAGE,
+	STATUS_REASON,
+	STATUS_DETAILS,
+	STATUS_CODE,
+	SCAN_FIELDS
+};
+
 struct scan_texts {
 	struct view *list;
 	uint32_t n, room;
@@ -27,6 +74,12 @@ struct decoder {
 	struct buf scratch;     /* unescaped text of the event */
 	struct view items;      /* of the EventList found last: the array */
 	struct view items_api_version;
+
+	/*
+	 * Which field came last time as the first of an object, and after a field: most likely it comes again. A guess, that
+	 * the scanner makes sure of.
+	 */
+	uint8_t guess_first[SCAN_OBJECTS], guess_after[SCAN_FIELDS];
 
 	/* Of the running pass. */
 	const char *begin, *end;
@@ -60,13 +113,13 @@ static const size_t SCAN_ESCAPED = SIZE_MAX / 2 + 1;
 /* What belongs at `at` is missing: the value is bad, or, at the end of the bytes, cut. Returns NULL. */
 const char *scan_trouble(struct decoder *, const char *at);
 const char *scan_deep(struct decoder *, const char *at);
+/* The letters that are an escape behind a backslash, without the u. */
+extern const bool scan_short_escapes[256];
 /*
  * The escape at `at` (a backslash): returns its bytes (2, 6, or 12 for a surrogate pair), or 0 after scan_trouble.
  * Flags lone surrogates.
  */
 size_t scan_escape(struct decoder *, const char *at);
-/* A text with bytes above 0x7f between `at` and `end`: flags it unless it is UTF-8. */
-void scan_check_utf8(struct decoder *, const char *at, const char *end);
 /* The end of the number at `at` (a digit or a minus), or NULL after scan_trouble. */
 const char *scan_number(struct decoder *, const char *at);
 /* The end of true, false or null, or NULL after scan_trouble. */

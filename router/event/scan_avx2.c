@@ -19,9 +19,14 @@ static inline size_t block_first(block_mask mask)
 	return (size_t)__builtin_ctz(mask);
 }
 
+static inline __m256i load(const char *at)
+{
+	return _mm256_loadu_si256((const __m256i *)(const void *)at);
+}
+
 static inline block_mask block_specials(const char *at, block_mask *ret_above)
 {
-	__m256i x = _mm256_loadu_si256((const __m256i *)(const void *)at);
+	__m256i x = load(at);
 	__m256i quotes = _mm256_cmpeq_epi8(x, _mm256_set1_epi8('"'));
 	__m256i backslashes = _mm256_cmpeq_epi8(x, _mm256_set1_epi8('\\'));
 	__m256i controls = _mm256_cmpeq_epi8(_mm256_min_epu8(x, _mm256_set1_epi8(0x1f)), x);
@@ -29,14 +34,32 @@ static inline block_mask block_specials(const char *at, block_mask *ret_above)
 	return (block_mask)_mm256_movemask_epi8(_mm256_or_si256(_mm256_or_si256(quotes, backslashes), controls));
 }
 
+static inline block_mask block_at_least(const char *at, uint8_t byte)
+{
+	__m256i x = load(at);
+	return (block_mask)_mm256_movemask_epi8(_mm256_cmpeq_epi8(_mm256_max_epu8(x, _mm256_set1_epi8((char)byte)), x));
+}
+
+static inline block_mask block_equal(const char *at, uint8_t byte)
+{
+	__m256i x = load(at);
+	return (block_mask)_mm256_movemask_epi8(_mm256_cmpeq_epi8(x, _mm256_set1_epi8((char)byte)));
+}
+
 static inline block_mask block_stops(const char *at)
 {
-	__m256i x = _mm256_loadu_si256((const __m256i *)(const void *)at);
+	__m256i x = load(at);
 	__m256i quotes = _mm256_cmpeq_epi8(x, _mm256_set1_epi8('"'));
 	__m256i backslashes = _mm256_cmpeq_epi8(x, _mm256_set1_epi8('\\'));
 	/* Signed: below the space are the control bytes and all above 0x7f. */
 	__m256i others = _mm256_cmpgt_epi8(_mm256_set1_epi8(' '), x);
 	return (block_mask)_mm256_movemask_epi8(_mm256_or_si256(_mm256_or_si256(quotes, backslashes), others));
+}
+
+static inline bool same_32(const char *a, const char *b, const char *mask)
+{
+	__m256i differ = _mm256_xor_si256(load(a), load(b));
+	return _mm256_testz_si256(differ, load(mask));
 }
 
 #include "router/event/scan_pass.inc"

@@ -4,49 +4,62 @@
 
 #include "router/event/text.h"
 
-#define AT(kind_, member) { .kind = (kind_), .offset = offsetof(struct event, member) }
-#define IN(kind_, struct_, member) { .kind = (kind_), .offset = offsetof(struct struct_, member) }
-#define OBJECT(object_, member)                                                                                        \
-	{ .kind = FIELD_OBJECT, .object = (object_), .offset = offsetof(struct event, member),                         \
+#define KEY(name)                 .key = "\"" name "\":", .key_len = sizeof(name) + 2
+#define AT(name, kind_, member)   { KEY(name), .kind = (kind_), .offset = offsetof(struct event, member) }
+#define IN(name, kind_, struct_, member) { KEY(name), .kind = (kind_), .offset = offsetof(struct struct_, member) }
+#define OBJECT(name, object_, member)                                                                                  \
+	{ KEY(name), .kind = FIELD_OBJECT, .object = (object_), .offset = offsetof(struct event, member),              \
 	  .size = sizeof(((struct event *)0)->member) }
 
 const struct scan_field_row scan_fields[SCAN_FIELDS] = {
-	[KIND] = AT(FIELD_TEXT, kind),
-	[API_VERSION] = AT(FIELD_TEXT, api_version),
-	[LEVEL] = AT(FIELD_TEXT, level_text),
-	[AUDIT_ID] = AT(FIELD_TEXT, audit_id),
-	[STAGE] = AT(FIELD_TEXT, stage_text),
-	[REQUEST_URI] = AT(FIELD_TEXT, request_uri),
-	[VERB] = AT(FIELD_TEXT, verb),
-	[USER] = OBJECT(SCAN_USER, user),
-	[IMPERSONATED_USER] = OBJECT(SCAN_USER, impersonated_user),
-	[SOURCE_IPS] = AT(FIELD_TEXTS, n_source_ips),
-	[USER_AGENT] = AT(FIELD_TEXT, user_agent),
-	[OBJECT_REF] = OBJECT(SCAN_OBJECT_REF, object_ref),
-	[RESPONSE_STATUS] = OBJECT(SCAN_STATUS, response_status),
-	[REQUEST_RECEIVED] = AT(FIELD_TEXT, request_received),
-	[STAGE_TIMESTAMP] = AT(FIELD_TEXT, stage_timestamp),
-	[REQUEST_OBJECT] = AT(FIELD_RAW, request_object),
-	[RESPONSE_OBJECT] = AT(FIELD_RAW, response_object),
-	[ANNOTATIONS] = AT(FIELD_RAW, annotations),
-	[AUTHENTICATION_METADATA] = AT(FIELD_RAW, authentication_metadata),
-	[ITEMS] = { .kind = FIELD_ITEMS },
-	[USER_USERNAME] = IN(FIELD_TEXT, event_user, username),
-	[USER_UID] = IN(FIELD_TEXT, event_user, uid),
-	[USER_GROUPS] = IN(FIELD_TEXTS, event_user, n_groups),
-	[USER_EXTRA] = IN(FIELD_RAW_OBJECT, event_user, extra),
-	[REF_RESOURCE] = IN(FIELD_TEXT, event_object_ref, resource),
-	[REF_NAMESPACE] = IN(FIELD_TEXT, event_object_ref, namespace_),
-	[REF_NAME] = IN(FIELD_TEXT, event_object_ref, name),
-	[REF_UID] = IN(FIELD_TEXT, event_object_ref, uid),
-	[REF_API_GROUP] = IN(FIELD_TEXT, event_object_ref, api_group),
-	[REF_API_VERSION] = IN(FIELD_TEXT, event_object_ref, api_version),
-	[REF_RESOURCE_VERSION] = IN(FIELD_TEXT, event_object_ref, resource_version),
-	[REF_SUBRESOURCE] = IN(FIELD_TEXT, event_object_ref, subresource),
-	[STATUS_STATUS] = IN(FIELD_TEXT, event_status, status),
-	[STATUS_MESSAGE] = IN(FIELD_TEXT, event_status, message),
-	[STATUS_REASON] = IN(FIELD_TEXT, event_status, reason),
-	[STATUS_CODE] = IN(FIELD_INT32, event_status, code),
+	[KIND] = AT("kind", FIELD_TEXT, kind),
+	[API_VERSION] = AT("apiVersion", FIELD_TEXT, api_version),
+	[LEVEL] = AT("level", FIELD_TEXT, level_text),
+	[AUDIT_ID] = AT("auditID", FIELD_TEXT, audit_id),
+	[STAGE] = AT("stage", FIELD_TEXT, stage_text),
+	[REQUEST_URI] = AT("requestURI", FIELD_TEXT, request_uri),
+	[VERB] = AT("verb", FIELD_TEXT, verb),
+	[USER] = OBJECT("user", SCAN_USER, user),
+	[IMPERSONATED_USER] = OBJECT("impersonatedUser", SCAN_USER, impersonated_user),
+	[AUTHENTICATION_METADATA] = AT("authenticationMetadata", FIELD_RAW, authentication_metadata),
+	[SOURCE_IPS] = AT("sourceIPs", FIELD_TEXTS, n_source_ips),
+	[USER_AGENT] = AT("userAgent", FIELD_TEXT, user_agent),
+	[OBJECT_REF] = OBJECT("objectRef", SCAN_OBJECT_REF, object_ref),
+	[RESPONSE_STATUS] = OBJECT("responseStatus", SCAN_STATUS, response_status),
+	[REQUEST_OBJECT] = AT("requestObject", FIELD_RAW, request_object),
+	[RESPONSE_OBJECT] = AT("responseObject", FIELD_RAW, response_object),
+	[REQUEST_RECEIVED] = AT("requestReceivedTimestamp", FIELD_TEXT, request_received),
+	[STAGE_TIMESTAMP] = AT("stageTimestamp", FIELD_TEXT, stage_timestamp),
+	[ANNOTATIONS] = AT("annotations", FIELD_RAW, annotations),
+	[ITEMS] = { KEY("items"), .kind = FIELD_ITEMS },
+	[USER_USERNAME] = IN("username", FIELD_TEXT, event_user, username),
+	[USER_UID] = IN("uid", FIELD_TEXT, event_user, uid),
+	[USER_GROUPS] = IN("groups", FIELD_TEXTS, event_user, n_groups),
+	[USER_EXTRA] = IN("extra", FIELD_RAW_OBJECT, event_user, extra),
+	[REF_RESOURCE] = IN("resource", FIELD_TEXT, event_object_ref, resource),
+	[REF_NAMESPACE] = IN("namespace", FIELD_TEXT, event_object_ref, namespace_),
+	[REF_NAME] = IN("name", FIELD_TEXT, event_object_ref, name),
+	[REF_UID] = IN("uid", FIELD_TEXT, event_object_ref, uid),
+	[REF_API_GROUP] = IN("apiGroup", FIELD_TEXT, event_object_ref, api_group),
+	[REF_API_VERSION] = IN("apiVersion", FIELD_TEXT, event_object_ref, api_version),
+	[REF_RESOURCE_VERSION] = IN("resourceVersion", FIELD_TEXT, event_object_ref, resource_version),
+	[REF_SUBRESOURCE] = IN("subresource", FIELD_TEXT, event_object_ref, subresource),
+	[STATUS_METADATA] = { KEY("metadata"), .kind = FIELD_SKIP },
+	[STATUS_STATUS] = IN("status", FIELD_TEXT, event_status, status),
+	[STATUS_MESSAGE] = IN("message", FIELD_TEXT, event_status, message),
+	[STATUS_REASON] = IN("reason", FIELD_TEXT, event_status, reason),
+	[STATUS_DETAILS] = { KEY("details"), .kind = FIELD_SKIP },
+	[STATUS_CODE] = IN("code", FIELD_INT32, event_status, code),
+};
+
+const char scan_key_mask[2 * SCAN_KEY_MAX] = "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+					     "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff";
+
+const struct scan_fields_of scan_fields_of[SCAN_OBJECTS] = {
+	[SCAN_EVENT] = { KIND, ITEMS },
+	[SCAN_USER] = { USER_USERNAME, USER_EXTRA },
+	[SCAN_OBJECT_REF] = { REF_RESOURCE, REF_SUBRESOURCE },
+	[SCAN_STATUS] = { STATUS_METADATA, STATUS_CODE },
 };
 
 /* The scanner sets `present` of all three alike. */
@@ -54,11 +67,19 @@ static_assert(offsetof(struct event_user, present) == 0, "present comes first");
 static_assert(offsetof(struct event_object_ref, present) == 0, "present comes first");
 static_assert(offsetof(struct event_status, present) == 0, "present comes first");
 
-enum scan_field scan_field_find_escaped(enum scan_object object, struct view raw)
+static enum scan_field find(enum scan_object object, const char *key, size_t len)
 {
-	enum { KEY_MAX = 24 }; /* requestReceivedTimestamp */
-	char key[6 * KEY_MAX];
-	if (raw.len > sizeof key)
-		return NO_FIELD;
-	return scan_field_find(object, key, text_unescape(raw, key));
+	for (enum scan_field field = scan_fields_of[object].first; field <= scan_fields_of[object].last; field++)
+		if (scan_fields[field].key_len == len + 3 && memcmp(scan_fields[field].key + 1, key, len) == 0)
+			return field;
+	return NO_FIELD;
+}
+
+enum scan_field scan_field_find(enum scan_object object, struct view raw)
+{
+	enum scan_field field = find(object, raw.ptr, raw.len);
+	char key[6 * SCAN_KEY_MAX];
+	if (field != NO_FIELD || raw.len > sizeof key || !memchr(raw.ptr, '\\', raw.len))
+		return field;
+	return find(object, key, text_unescape(raw, key));
 }

@@ -1,6 +1,7 @@
 /* Eight bytes at once in a plain integer, for every machine. */
-#include <stdint.h>
 #include <string.h>
+
+#include "router/event/scan.h"
 
 enum { BLOCK = 8, BLOCK_BITS = 8 };
 typedef uint64_t block_mask;
@@ -18,21 +19,47 @@ static inline uint64_t zero_bytes(uint64_t x)
 	return ~(((x & ~HIGHS) + ~HIGHS) | x | ~HIGHS);
 }
 
-static inline block_mask block_specials(const char *at, block_mask *ret_above)
+static inline uint64_t load(const char *at)
 {
 	uint64_t x;
 	memcpy(&x, at, sizeof x);
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
 	x = __builtin_bswap64(x);
 #endif
+	return x;
+}
+
+static inline block_mask block_specials(const char *at, block_mask *ret_above)
+{
+	uint64_t x = load(at);
 	*ret_above = x & HIGHS;
 	return zero_bytes(x ^ ONES * '"') | zero_bytes(x ^ ONES * '\\') | zero_bytes(x & ONES * 0xe0);
+}
+
+/* Above 0x7f only: with the high bit off, the rest is compared by a carry into it. */
+static inline block_mask block_at_least(const char *at, uint8_t byte)
+{
+	uint64_t x = load(at);
+	return x & ((x & ~HIGHS) + ONES * (0x80 - (byte & 0x7f))) & HIGHS;
+}
+
+static inline block_mask block_equal(const char *at, uint8_t byte)
+{
+	return zero_bytes(load(at) ^ ONES * byte);
 }
 
 static inline block_mask block_stops(const char *at)
 {
 	block_mask above, specials = block_specials(at, &above);
 	return specials | above;
+}
+
+static inline bool same_32(const char *a, const char *b, const char *mask)
+{
+	uint64_t differ = 0;
+	for (int i = 0; i < 32; i += 8)
+		differ |= (load(a + i) ^ load(b + i)) & load(mask + i);
+	return differ == 0;
 }
 
 #include "router/event/scan_pass.inc"

@@ -27,10 +27,11 @@ struct log {
 /* What was decoded goes here, so that no compiler takes the work away. */
 static volatile uint64_t sink;
 
+/* Of this thread alone, so that other work on the machine counts as little as can be. */
 static double now(void)
 {
 	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
