@@ -18,7 +18,7 @@
 #include "router/lane/spool.h"
 #include "tests/tools/sim_disk.h"
 
-enum { ROUNDS = 100, EVENTS_MAX = 4000, IMAGES_A_ROUND = 12, CALLS_MAX = 120 };
+enum { ROUNDS = 60, EVENTS_MAX = 4000, IMAGES_A_ROUND = 12, CALLS_MAX = 120 };
 
 /* What the spool promised when the disk's log was so long. */
 struct promise {
@@ -353,19 +353,20 @@ static uint64_t lose_at_random(struct run *t, uint64_t seed)
 		sim_disk_set_room(t->disk, UINT64_MAX);
 		size_t base = t->history[0].done, length = sim_disk_log_length(t->disk);
 		struct promise p = t->now;
-		struct sim_disk *image = NULL;
+		size_t entry = length;
+		uint64_t image_seed = 1;
 		for (int i = 0; i < IMAGES_A_ROUND; i++) {
-			size_t entry = base + below(t, length - base + 1);
-			uint64_t image_seed = sim_random(&t->seed), again = image_seed;
+			entry = base + below(t, length - base + 1);
+			uint64_t seed_used = image_seed = sim_random(&t->seed);
 			p = promise_at(t, entry);
-			image = sim_disk_lose(t->disk, entry, &image_seed);
+			struct sim_disk *image = sim_disk_lose(t->disk, entry, &seed_used);
 			check_image(t, image, &p);
 			sim_disk_destroy(image);
-			image = sim_disk_lose(t->disk, entry, &again);
 		}
-		if (below(t, 4) == 0) { /* no power cut, only kill -9: all is there */
-			sim_disk_destroy(image);
-			image = t->disk;
+		struct sim_disk *image = t->disk; /* no power cut, only kill -9: all is there */
+		if (below(t, 4)) {
+			image = sim_disk_lose(t->disk, entry, &image_seed);
+		} else {
 			p = t->now;
 			p.synced = p.appended;
 		}

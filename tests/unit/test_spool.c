@@ -603,7 +603,7 @@ struct shared {
 	struct spool *spool;
 	atomic_bool done;
 };
-enum { THREAD_RECORDS = 20000 };
+enum { THREAD_RECORDS = 6000 };
 
 static void *append_all(void *context)
 {
@@ -652,7 +652,7 @@ static void appender_reader_and_main_on_their_own_threads(void **state)
 		assert_int_equal(r.seq, i);
 		if (++i % 30 == 0)
 			spool_forget(shared.spool, position);
-		if (i % 5000 == 0) {
+		if (i % 1500 == 0) {
 			spool_forget(shared.spool, position);
 			spool_rewind(shared.spool);
 		}
