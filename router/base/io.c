@@ -103,6 +103,17 @@ int io_sync_folder(const char *path)
 	return 0;
 }
 
+void io_sync_parents(const char *path)
+{
+	_free_ char *copy = mem_text(view_of(path));
+	for (char *slash = strrchr(copy, '/'); slash; slash = strrchr(copy, '/')) {
+		*slash = 0;
+		(void)io_sync_folder(*copy ? copy : "/");
+	}
+	if (path[0] != '/')
+		(void)io_sync_folder(".");
+}
+
 static int write_new(const char *path, struct view bytes, mode_t mode)
 {
 	_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, mode);

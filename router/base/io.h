@@ -18,6 +18,7 @@ int io_read_whole(const char *path, size_t bytes_max, struct buf *); /* -EFBIG a
 int io_make_folders(const char *path, mode_t);                    /* path and its parents; existing is fine */
 int io_make_parents(const char *path, mode_t);                    /* the folders above path */
 int io_sync_folder(const char *path);                             /* fsync of a folder: names in it are durable */
+void io_sync_parents(const char *path);                           /* of all above path that may be opened */
 
 /*
  * Puts `bytes` at `path` so that after a return of 0, and whatever happens meanwhile, a reader finds the old or

@@ -20,9 +20,10 @@ static int say_held(int fd, const char *path, struct err *err)
 	ssize_t n = pread(fd, text, sizeof text, 0);
 	const char *end = n > 0 ? memchr(text, '\n', (size_t)n) : NULL;
 	if (end && units_parse_number((struct view){ text, (size_t)(end - text) }, &pid))
-		(void)err_at(err, path, 0, 0, "is held by process %lld", (long long)pid);
+		(void)err_at(err, path, 0, 0, "is held by process %lld: only one at a time may use this folder",
+			(long long)pid);
 	else
-		(void)err_at(err, path, 0, 0, "is held by another process");
+		(void)err_at(err, path, 0, 0, "is held by another process: only one at a time may use this folder");
 	return -EBUSY;
 }
 

@@ -129,18 +129,6 @@ static void disk_leave(void *context)
 	free(d);
 }
 
-/* The names of the folders above are durable too. One that may not be opened was there before us. */
-static void sync_parents(const char *folder)
-{
-	_free_ char *path = mem_text(view_of(folder));
-	for (char *slash = strrchr(path, '/'); slash; slash = strrchr(path, '/')) {
-		*slash = 0;
-		(void)io_sync_folder(*path ? path : "/");
-	}
-	if (folder[0] != '/')
-		(void)io_sync_folder(".");
-}
-
 int spool_files_enter(struct spool_files *ret_files, const char *folder, struct err *err)
 {
 	int r = io_make_folders(folder, 0700);
@@ -148,7 +136,7 @@ int spool_files_enter(struct spool_files *ret_files, const char *folder, struct 
 		(void)err_at(err, folder, 0, 0, "cannot be made: %s", strerror(-r));
 		return r;
 	}
-	sync_parents(folder);
+	io_sync_parents(folder);
 	_close_ int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC), lock = -1;
 	if (fd < 0) {
 		r = failure();
