@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "router/base/buf.h"
 #include "router/base/cleanup.h"
@@ -60,6 +61,7 @@ static const struct {
 
 /* ---- what stands under properties: ---- */
 
+/* No property of librdkafka ends in _file, so NAME_file is always ours: the value of NAME, read from a file. */
 static struct view base_name(const struct text_pair *pair)
 {
 	struct view name = view_of(pair->key);
@@ -68,10 +70,14 @@ static struct view base_name(const struct text_pair *pair)
 	return name;
 }
 
-static bool is_known(rd_kafka_conf_t *conf, const char *name)
+/* conf_get does not know what has no value, so it is asked by setting. */
+static bool is_known(const char *name)
 {
-	size_t room = 0;
-	return rd_kafka_conf_get(conf, name, NULL, &room) == RD_KAFKA_CONF_OK;
+	char text[ERROR_ROOM];
+	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	bool known = rd_kafka_conf_set(conf, name, "", text, sizeof text) != RD_KAFKA_CONF_UNKNOWN;
+	rd_kafka_conf_destroy(conf);
+	return known;
 }
 
 static bool is_secret(const char *name)
@@ -107,18 +113,13 @@ static void check_pair(struct settings_reader *reader, rd_kafka_conf_t *conf, co
 	char text[ERROR_ROOM];
 	struct view base = base_name(pair);
 	_free_ char *name = mem_text(base);
-	bool from_file = base.len < strlen(pair->key) && !is_known(conf, pair->key);
-	if (!from_file) {
-		free(name);
-		name = mem_text(view_of(pair->key));
-	}
-	const char *why = why_ours(name);
+	const char *why = why_ours(pair->key) ? why_ours(pair->key) : why_ours(name);
 	if (why) {
 		problem_at(reader->problems, PROBLEM_ERROR, reader->file, pair->line, pair->column,
-			"property %s cannot be set: %s", name, why);
+			"property %s cannot be set: %s", pair->key, why);
 		return;
 	}
-	if (from_file && is_known(conf, name))
+	if (base.len < strlen(pair->key) && is_known(name))
 		return;
 	rd_kafka_conf_res_t r = rd_kafka_conf_set(conf, pair->key, pair->value, text, sizeof text);
 	if (r == RD_KAFKA_CONF_UNKNOWN) {
@@ -128,7 +129,7 @@ static void check_pair(struct settings_reader *reader, rd_kafka_conf_t *conf, co
 			"librdkafka %s has no property %s%s", rd_kafka_version_str(), pair->key, near);
 	} else if (r != RD_KAFKA_CONF_OK) {
 		problem_at(reader->problems, PROBLEM_ERROR, reader->file, pair->line, pair->column, "property %s: %s",
-			name, is_secret(name) ? "its value is not acceptable" : text);
+			pair->key, is_secret(name) ? "its value is not acceptable" : text);
 	}
 }
 
@@ -201,13 +202,22 @@ static int set(rd_kafka_conf_t *conf, const char *name, const char *value, struc
 	return err_set(err, "property %s: %s", name, is_secret(name) ? "its value is not acceptable" : text);
 }
 
+/* librdkafka's own message does not name the file. */
+static int set_file(rd_kafka_conf_t *conf, const char *name, const char *path, struct err *err)
+{
+	if (path && access(path, R_OK) < 0)
+		return err_set(err, "%s: %s", path, strerror(errno));
+	return set(conf, name, path, err);
+}
+
 static int set_secret(rd_kafka_conf_t *conf, const char *name, const char *text, const char *path, struct err *err)
 {
 	if (!text && !path)
 		return 0;
-	_free_ char *secret = settings_secret(text, path, err);
+	struct err why = { 0 };
+	_free_ char *secret = settings_secret(text, path, &why);
 	if (!secret)
-		return -EINVAL;
+		return err_set(err, "%s%s%s", path ? path : "", path ? ": " : "", why.text);
 	int r = set(conf, name, secret, err);
 	explicit_bzero(secret, strlen(secret));
 	return r;
@@ -238,16 +248,16 @@ static int set_security(rd_kafka_conf_t *conf, const struct kafka_settings *k, s
 	r = r ? r : set(conf, "sasl.mechanism", s->mechanism, err);
 	r = r ? r : set(conf, "sasl.username", s->username, err);
 	r = r ? r : set_secret(conf, "sasl.password", s->password, s->password_file, err);
-	r = r ? r : set(conf, "ssl.ca.location", t->ca_file, err);
-	r = r ? r : set(conf, "ssl.certificate.location", t->certificate_file, err);
-	r = r ? r : set(conf, "ssl.key.location", t->key_file, err);
+	r = r ? r : set_file(conf, "ssl.ca.location", t->ca_file, err);
+	r = r ? r : set_file(conf, "ssl.certificate.location", t->certificate_file, err);
+	r = r ? r : set_file(conf, "ssl.key.location", t->key_file, err);
 	return r ? r : set_secret(conf, "ssl.key.password", t->key_password, t->key_password_file, err);
 }
 
 static int set_property(rd_kafka_conf_t *conf, const struct text_pair *pair, const char *folder, struct err *err)
 {
 	struct view base = base_name(pair);
-	if (base.len == strlen(pair->key) || is_known(conf, pair->key))
+	if (base.len == strlen(pair->key))
 		return set(conf, pair->key, pair->value, err);
 	_free_ char *name = mem_text(base);
 	_free_ char *path = io_join(folder, pair->value);
