@@ -57,15 +57,21 @@ static int take_signals(struct pipeline *p, struct err *err)
 	return p->signal_fd < 0 || p->news_fd < 0 ? err_set(err, "cannot take signals: %s", strerror(errno)) : 0;
 }
 
+/* The folder, and the lock on it: one process at a time. */
+static int open_state(struct pipeline *p, struct err *err)
+{
+	int r = io_make_folders(p->config->state_dir, 0700);
+	if (r < 0)
+		return err_set(err, "state_dir %s: %s", p->config->state_dir, strerror(-r));
+	return checkpoint_open(&p->checkpoint, p->config->state_dir, err);
+}
+
 static int open_dead_letters(struct pipeline *p, struct err *err)
 {
 	const struct config *c = p->config;
 	_free_ char *folder = io_join(c->state_dir, "dead-letters");
 	_free_ char *outputs = io_join(folder, "outputs");
-	int r = io_make_folders(c->state_dir, 0700);
-	if (r < 0)
-		return err_set(err, "state_dir %s: %s", c->state_dir, strerror(-r));
-	r = dead_letters_open(&p->routing.broken, folder, "inputs", dead_letters_bytes_max, err);
+	int r = dead_letters_open(&p->routing.broken, folder, "inputs", dead_letters_bytes_max, err);
 	for (size_t i = 0; r == 0 && i < c->n_outputs; i++)
 		r = dead_letters_open(&p->dead[i], outputs, c->outputs[i].name, dead_letters_bytes_max, err);
 	return r;
@@ -131,6 +137,7 @@ static int start_input(struct pipeline *p, size_t i, struct err *err)
 		.feed = in->feed,
 		.once = p->once,
 	};
+	_free_ const char **lane_states = resume_input(p, in, &options);
 	struct err inner = { 0 };
 	r = in->config->ops->open(&in->input, &options, &inner);
 	if (r < 0)
@@ -175,11 +182,16 @@ static int start(struct pipeline *p, struct err *err)
 	p->inputs = mem_zero(c->n_inputs, sizeof *p->inputs);
 	p->routing.lanes = p->lanes;
 	p->routing.budget = p->budget;
+	p->totals_before = mem_zero(n, sizeof *p->totals_before);
 	r = take_signals(p, err);
+	if (r == 0)
+		r = open_state(p, err);
 	if (r == 0)
 		r = open_dead_letters(p, err);
 	if (r == 0)
 		r = start_lanes(p, err);
+	if (r == 0)
+		resume_totals(p);
 	for (size_t i = 0; r == 0 && i < c->n_inputs; i++)
 		r = start_input(p, i, err);
 	return r == 0 ? start_threads(p, err) : r;
@@ -206,38 +218,54 @@ int pipeline_start(struct pipeline **ret_pipeline, const struct config *config, 
 
 /* ---- while it runs ---- */
 
-/*
- * Tells inputs how far everything is safe. The order matters at kill -9 and power loss: positions first, then what they
- * stand for is made durable, then the positions are acted on.
- */
-static void settle(struct pipeline *p)
+/* Makes durable what lanes and dead letters have taken so far. False: not all of it. */
+static bool sync_all(struct pipeline *p)
 {
-	size_t n = p->config->n_inputs;
-	_free_ uint64_t *positions = mem_zero(n, sizeof *positions);
-	for (size_t i = 0; i < n; i++)
-		positions[i] = ledger_positions(p->inputs[i].feed->ledger, NULL);
 	for (unsigned i = 0; i < p->n_lanes; i++) {
 		int r = lane_sync(p->lanes[i]);
 		if (r < 0) {
 			log_limited(LOG_ERROR, NULL, "%s cannot be made durable: %s", lane_name(p->lanes[i]), strerror(-r));
-			return;
+			return false;
 		}
 	}
 	int r = dead_letters_sync(p->routing.broken);
 	for (size_t i = 0; r == 0 && i < p->config->n_outputs; i++)
 		r = dead_letters_sync(p->dead[i]);
-	if (r < 0) {
+	if (r < 0)
 		log_limited(LOG_ERROR, NULL, "the dead letters cannot be made durable: %s", strerror(-r));
-		return;
-	}
-	for (size_t i = 0; i < n; i++) {
+	return r == 0;
+}
+
+static void tell_settled(struct pipeline *p, const struct settlement *settlements)
+{
+	for (size_t i = 0; i < p->config->n_inputs; i++) {
 		struct pipeline_input *in = &p->inputs[i];
-		if (positions[i] == in->settled)
+		if (settlements[i].position == in->settled)
 			continue;
-		in->settled = positions[i];
+		in->settled = settlements[i].position;
 		if (in->config->ops->settled)
-			in->config->ops->settled(in->input, positions[i]);
+			in->config->ops->settled(in->input, in->settled);
 	}
+}
+
+/*
+ * Tells inputs and checkpoint how far everything is safe. The order matters at kill -9 and power loss: positions first, then
+ * what they stand for is made durable, then the positions are written down and acted on.
+ */
+static void settle(struct pipeline *p)
+{
+	size_t n = p->config->n_inputs;
+	_free_ struct settlement *settlements = mem_zero(n, sizeof *settlements);
+	for (size_t i = 0; i < n; i++) {
+		settlements[i].lanes = mem_zero(p->n_lanes, sizeof *settlements[i].lanes);
+		settlements[i].position = ledger_positions(p->inputs[i].feed->ledger, settlements[i].lanes);
+	}
+	if (sync_all(p)) {
+		checkpoint_inputs(p, settlements);
+		tell_settled(p, settlements);
+	}
+	for (size_t i = 0; i < n; i++)
+		free(settlements[i].lanes);
 }
 
 /* Sleeps until news, a signal or the tick. True: SIGTERM or SIGINT came. */
@@ -392,6 +420,7 @@ void pipeline_end(struct pipeline *p)
 	for (size_t i = 0; p->dead && i < p->config->n_outputs; i++)
 		dead_letters_close(p->dead[i]);
 	dead_letters_close(p->routing.broken);
+	checkpoint_close(p->checkpoint);
 	plan_release(p->routing.plan);
 	budget_destroy(p->budget);
 	(void)pthread_mutex_destroy(&p->routing.plan_mutex);
@@ -402,6 +431,7 @@ void pipeline_end(struct pipeline *p)
 	if (p->news_fd >= 0)
 		(void)close(p->news_fd);
 	free(p->abandoned);
+	free(p->totals_before);
 	free(p->lanes);
 	free(p->dead);
 	free(p->inputs);

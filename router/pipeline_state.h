@@ -6,7 +6,9 @@
 
 #include "config/config.h"
 #include "router/input/input.h"
+#include "router/lane/checkpoint.h"
 #include "router/lane/lane.h"
+#include "router/lane/ledger.h"
 #include "router/route.h"
 
 struct dead_letters;
@@ -22,6 +24,12 @@ struct pipeline_input {
 	uint64_t settled;    /* what settled() was last told */
 };
 
+/* How far an input is safe, at one moment. */
+struct settlement {
+	uint64_t position;
+	struct ledger_lane *lanes; /* by lane number */
+};
+
 struct pipeline {
 	const struct config *config;
 	bool once;
@@ -31,6 +39,8 @@ struct pipeline {
 	bool *abandoned;                  /* by lane number: made no progress for once_wait */
 	unsigned n_lanes;
 	struct dead_letters **dead;       /* by output */
+	struct checkpoint *checkpoint;
+	struct checkpoint_totals *totals_before; /* by lane: of earlier runs */
 	struct pipeline_input *inputs;
 	int news_fd;                      /* eventfd: an input ended, or a position moved */
 	int signal_fd;
@@ -38,6 +48,12 @@ struct pipeline {
 	int64_t started_ms;
 	bool wrong;                       /* something besides the counters makes the exit code 1 */
 };
+
+/* resume.c: what a start takes from the checkpoint, and what is put there. */
+void resume_totals(struct pipeline *);
+/* Fills in where the input goes on; the lane states are borrowed from the checkpoint, the array is the caller's to free. */
+const char **resume_input(struct pipeline *, struct pipeline_input *, struct input_options *);
+void checkpoint_inputs(struct pipeline *, const struct settlement *);
 
 /* A line on the terminal while it runs; nothing where stderr is no terminal. */
 void progress_show(struct pipeline *);

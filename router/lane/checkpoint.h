@@ -21,9 +21,12 @@
 
 struct checkpoint;
 
-/* Counted over all runs, by lane. */
+/*
+ * Counted over all runs, by lane. What was received is their sum and what is held: what a lane held in memory at the end of a
+ * run is received anew.
+ */
 struct checkpoint_totals {
-	uint64_t received, delivered, dead, dropped;
+	uint64_t delivered, dropped, dead;
 };
 
 struct checkpoint_lane {

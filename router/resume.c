@@ -1,0 +1,107 @@
+/* How a start goes on where the last run ended, and what is kept for the next one. Main's thread. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "router/base/buf.h"
+#include "router/base/cleanup.h"
+#include "router/base/log.h"
+#include "router/pipeline_state.h"
+
+void resume_totals(struct pipeline *p)
+{
+	for (unsigned i = 0; i < p->n_lanes; i++)
+		p->totals_before[i] = checkpoint_find_totals(p->checkpoint, lane_output(p->lanes[i])->name,
+			audit_class_name(lane_class(p->lanes[i])));
+}
+
+static const struct checkpoint_lane *find_lane(const struct checkpoint_input *known, const struct lane *l)
+{
+	for (size_t i = 0; i < known->n_lanes; i++)
+		if (strcmp(known->lanes[i].output, lane_output(l)->name) == 0 &&
+			strcmp(known->lanes[i].class_, audit_class_name(lane_class(l))) == 0)
+			return &known->lanes[i];
+	return NULL;
+}
+
+const char **resume_input(struct pipeline *p, struct pipeline_input *in, struct input_options *options)
+{
+	const struct checkpoint_input *known = checkpoint_find_input(p->checkpoint, in->config->name);
+	const char **states = mem_zero(p->n_lanes, sizeof *states);
+	if (known) {
+		options->state = known->state;
+		options->position = known->position;
+		for (unsigned i = 0; i < p->n_lanes; i++) {
+			const struct checkpoint_lane *lane = find_lane(known, p->lanes[i]);
+			if (!lane)
+				continue;
+			states[i] = lane->state;
+			in->feed->next_seq[i] = lane->seq;
+		}
+		ledger_start(in->feed->ledger, known->position, in->feed->next_seq);
+	}
+	options->lane_states = states;
+	options->n_lanes = p->n_lanes;
+	in->settled = options->position;
+	return states;
+}
+
+/* Lanes at the same position share one text. */
+static char *lane_state(const struct pipeline_input *in, const struct settlement *s, unsigned lane, char *const *states)
+{
+	for (unsigned i = 0; i < lane; i++)
+		if (s->lanes[i].position == s->lanes[lane].position)
+			return states[i] ? mem_text(view_of(states[i])) : NULL;
+	return s->lanes[lane].position == s->position ? NULL : in->config->ops->state(in->input, s->lanes[lane].position);
+}
+
+static void checkpoint_input(struct pipeline *p, struct pipeline_input *in, const struct settlement *s)
+{
+	if (!in->config->ops->state)
+		return;
+	_free_ char *state = in->config->ops->state(in->input, s->position);
+	_free_ struct checkpoint_lane *lanes = mem_zero(p->n_lanes, sizeof *lanes);
+	_free_ char **states = mem_zero(p->n_lanes, sizeof(char *));
+	for (unsigned i = 0; i < p->n_lanes; i++) {
+		states[i] = lane_state(in, s, i, states);
+		lanes[i] = (struct checkpoint_lane){
+			.output = lane_output(p->lanes[i])->name,
+			.class_ = audit_class_name(lane_class(p->lanes[i])),
+			.state = states[i],
+			.position = s->lanes[i].position,
+			.seq = s->lanes[i].seq,
+		};
+	}
+	checkpoint_set_input(p->checkpoint, &(struct checkpoint_input){
+		.name = in->config->name,
+		.state = state,
+		.position = s->position,
+		.lanes = lanes,
+		.n_lanes = p->n_lanes,
+	});
+	for (unsigned i = 0; i < p->n_lanes; i++)
+		free(states[i]);
+}
+
+static void checkpoint_totals(struct pipeline *p)
+{
+	for (unsigned i = 0; i < p->n_lanes; i++) {
+		const struct lane_counters c = lane_counters(p->lanes[i]);
+		const struct checkpoint_totals *before = &p->totals_before[i];
+		checkpoint_set_totals(p->checkpoint, lane_output(p->lanes[i])->name,
+			audit_class_name(lane_class(p->lanes[i])), &(struct checkpoint_totals){
+				.delivered = before->delivered + c.delivered_events,
+				.dead = before->dead + c.dead_events,
+				.dropped = before->dropped + c.dropped_events,
+			});
+	}
+}
+
+void checkpoint_inputs(struct pipeline *p, const struct settlement *settlements)
+{
+	for (size_t i = 0; i < p->config->n_inputs; i++)
+		checkpoint_input(p, &p->inputs[i], &settlements[i]);
+	checkpoint_totals(p);
+	int r = checkpoint_write(p->checkpoint);
+	if (r < 0)
+		log_limited(LOG_ERROR, NULL, "the checkpoint cannot be written: %s", strerror(-r));
+}
