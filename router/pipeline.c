@@ -50,6 +50,7 @@ static int take_signals(struct pipeline *p, struct err *err)
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGUSR1);
 	(void)pthread_sigmask(SIG_BLOCK, &set, &p->signals_before);
 	(void)signal(SIGPIPE, SIG_IGN);
 	p->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -268,15 +269,22 @@ static void settle(struct pipeline *p)
 		free(settlements[i].lanes);
 }
 
-/* Sleeps until news, a signal or the tick. True: SIGTERM or SIGINT came. */
+/* Sleeps until news, a signal or the tick. True: SIGTERM or SIGINT came. SIGUSR1 is served here. */
 static bool wait_for_news(struct pipeline *p)
 {
 	struct pollfd fds[] = { { .fd = p->signal_fd, .events = POLLIN }, { .fd = p->news_fd, .events = POLLIN } };
 	struct signalfd_siginfo info;
 	uint64_t count;
+	bool end = false;
 	(void)poll(fds, 2, TICK_MS);
 	(void)!read(p->news_fd, &count, sizeof count);
-	return read(p->signal_fd, &info, sizeof info) == sizeof info;
+	while (read(p->signal_fd, &info, sizeof info) == sizeof info) {
+		if (info.ssi_signo == SIGUSR1)
+			accounts_print(p);
+		else
+			end = true;
+	}
+	return end;
 }
 
 static bool inputs_ended(const struct pipeline *p)

@@ -55,6 +55,8 @@ void resume_totals(struct pipeline *);
 const char **resume_input(struct pipeline *, struct pipeline_input *, struct input_options *);
 void checkpoint_inputs(struct pipeline *, const struct settlement *);
 
+/* One logfmt line a lane, of all runs: received = delivered + dropped + dead + held. To stderr. */
+void accounts_print(const struct pipeline *);
 /* A line on the terminal while it runs; nothing where stderr is no terminal. */
 void progress_show(struct pipeline *);
 void progress_clear(struct pipeline *);

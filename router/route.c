@@ -48,6 +48,7 @@ void feed_destroy(struct feed *f)
 	free(f->next_seq);
 	free(f->batches);
 	free(f->drops);
+	edits_finish(&f->edits);
 	free(f);
 }
 
@@ -144,14 +145,45 @@ static void broken_line(struct feed *f, struct view line, enum decode_result res
 
 /* ---- one event ---- */
 
+/* The event's bytes as this lane gets them: as they came, or edited into the batch's arena. */
+static struct view lane_bytes(struct feed *f, struct batch *b, const struct event *e)
+{
+	if (edits_none(&f->edits))
+		return e->bytes;
+	size_t len = edits_length(&f->edits, e->bytes);
+	char *bytes = batch_alloc(b, len);
+	return (struct view){ bytes, edits_apply(&f->edits, e->bytes, bytes) };
+}
+
+/* At its smallest the event is still more than the collector takes: its dead letter, whole. Waits while there is no room. */
+static void refuse(struct feed *f, unsigned lane, const struct event *e)
+{
+	while (lane_refuse(f->routing->lanes[lane], f->input->name, e->bytes, "too_large",
+		       "larger than max_event_bytes even without managedFields and bodies") < 0) {
+		if (f->routing->stopping)
+			return;
+		(void)poll(NULL, 0, DEAD_LETTER_RETRY_MS);
+	}
+}
+
 static void add_to_lane(struct feed *f, unsigned lane, const struct event *e, struct verdict v)
 {
+	const uint64_t bytes_max = f->plan->lanes[lane].max_event_bytes;
+	edits_clear(&f->edits);
+	if (bytes_max && e->bytes.len > bytes_max) {
+		enum ladder_step step = ladder_fit(&f->edits, e, bytes_max);
+		f->counters.cut[step]++;
+		if (step == LADDER_TOO_LARGE) {
+			refuse(f, lane, e);
+			return;
+		}
+	}
 	struct batch *b = lane_batch(f, lane);
 	struct record *r = batch_add(b);
-	r->bytes = e->bytes;
+	r->bytes = lane_bytes(f, b, e);
 	r->rule = v.rule;
 	r->class_ = (uint8_t)v.class_;
-	b->bytes += e->bytes.len;
+	b->bytes += r->bytes.len;
 	record_fill(b, r, e, &f->attributes, f->plan->lanes[lane].key);
 }
 

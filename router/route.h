@@ -13,6 +13,8 @@
 #include <stdint.h>
 
 #include "router/event/decode.h"
+#include "router/event/edit.h"
+#include "router/event/ladder.h"
 #include "router/input/input.h"
 #include "router/lane/batch.h"
 #include "router/lane/lane.h"
@@ -28,6 +30,7 @@ struct feed_counters {
 	_Atomic uint64_t off_events[AUDIT_CLASSES], exempt_events[AUDIT_CLASSES]; /* dropped by data_access */
 	_Atomic uint64_t off_bytes[AUDIT_CLASSES], exempt_bytes[AUDIT_CLASSES];
 	_Atomic uint64_t broken;   /* lines that are no event: dead letters of the input */
+	_Atomic uint64_t cut[LADDER_STEPS]; /* events that had to be cut to fit an output, by step */
 	_Atomic uint64_t troubles; /* feed_trouble */
 	_Atomic uint64_t left;     /* events that a lane that was given up on did not take */
 };
@@ -59,6 +62,7 @@ struct feed {
 	const uint64_t *lane_skip;      /* of the chunk's source (feed_origin) */
 	uint64_t event_end;             /* offset in the source of the end of the line in hand */
 	struct attributes attributes;
+	struct edits edits;             /* of the event in hand, for the lane in hand */
 	struct feed_counters counters;
 };
 

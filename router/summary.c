@@ -4,12 +4,13 @@
 #include <unistd.h>
 
 #include "router/base/clock.h"
+#include "router/base/log.h"
 #include "router/base/units.h"
 #include "router/lane/dead_letters.h"
 #include "router/pipeline.h"
 #include "router/pipeline_state.h"
 
-enum { WHERE_ROOM = 256, PROGRESS_AFTER_MS = 1000 };
+enum { WHERE_ROOM = 256, FIELDS_ROOM = 512, PROGRESS_AFTER_MS = 1000 };
 
 static uint64_t sum(const struct pipeline *p, enum audit_class c, size_t first_counter)
 {
@@ -74,9 +75,43 @@ void pipeline_print_table(const struct pipeline *p)
 		if (dead_letters_count(p->dead[i]))
 			(void)fprintf(stderr, "dead letters: %llu, in %s\n",
 				(unsigned long long)dead_letters_count(p->dead[i]), dead_letters_path(p->dead[i]));
+	static const char *const steps[LADDER_STEPS] = {
+		[LADDER_MANAGED_FIELDS] = "managedFields",
+		[LADDER_RESPONSE_OBJECT] = "managedFields and responseObject",
+		[LADDER_REQUEST_OBJECT] = "managedFields and bodies",
+	};
+	for (int step = LADDER_MANAGED_FIELDS; step <= LADDER_REQUEST_OBJECT; step++) {
+		uint64_t cut = 0;
+		for (size_t i = 0; i < p->config->n_inputs; i++)
+			cut += p->inputs[i].feed->counters.cut[step];
+		if (cut)
+			(void)fprintf(stderr, "cut to fit max_event_bytes: %llu lost %s\n", (unsigned long long)cut, steps[step]);
+	}
 	if (left)
 		(void)fprintf(stderr, "left at the source: %llu events of lanes that made no progress\n",
 			(unsigned long long)left);
+}
+
+static void print_account(const struct pipeline *p, const struct lane *l)
+{
+	const struct lane_counters c = lane_counters(l);
+	const struct checkpoint_totals *before = &p->totals_before[lane_number(l)];
+	uint64_t earlier = before->delivered + before->dropped + before->dead;
+	char fields[FIELDS_ROOM];
+	(void)snprintf(fields, sizeof fields,
+		"output=%s class=%s received=%llu delivered=%llu dropped=%llu dead=%llu held=%llu spooled=%llu retries=%llu",
+		lane_output(l)->name, audit_class_name(lane_class(l)), (unsigned long long)(earlier + c.received_events),
+		(unsigned long long)(before->delivered + c.delivered_events),
+		(unsigned long long)(before->dropped + c.dropped_events),
+		(unsigned long long)(before->dead + c.dead_events), (unsigned long long)lane_held(&c),
+		(unsigned long long)c.spooled_events, (unsigned long long)c.retries);
+	log_line(LOG_INFO, fields, "account");
+}
+
+void accounts_print(const struct pipeline *p)
+{
+	for (unsigned i = 0; i < p->n_lanes; i++)
+		print_account(p, p->lanes[i]);
 }
 
 void progress_show(struct pipeline *p)

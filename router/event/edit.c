@@ -11,6 +11,7 @@ enum { SORT_BY_HAND = 24 };
 void edits_finish(struct edits *e)
 {
 	free(e->list);
+	free(e->resolved);
 	buf_finish(&e->text);
 	*e = (struct edits){ 0 };
 }
@@ -21,7 +22,7 @@ static void add(struct edits *e, const char *begin, const char *end, size_t text
 		e->room = e->room ? e->room * 2 : 16;
 		e->list = mem_resize(e->list, e->room * sizeof *e->list);
 	}
-	e->list[e->n] = (struct edit){ begin, end, text_at, e->text.len - text_at, e->n };
+	e->list[e->n] = (struct edit){ begin, end, text_at, e->text.len - text_at, e->n, false };
 	e->n++;
 }
 
@@ -32,11 +33,6 @@ void edits_replace(struct edits *e, struct view range, struct view replacement)
 	add(e, range.ptr, range.ptr + range.len, at);
 }
 
-static void cut(struct edits *e, const char *begin, const char *end)
-{
-	add(e, begin, end, e->text.len);
-}
-
 static bool is_one_of(struct view key, const struct view *names, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
@@ -45,36 +41,20 @@ static bool is_one_of(struct view key, const struct view *names, uint32_t n)
 	return false;
 }
 
-/*
- * A cut member takes the comma before it with it, from the end of the last member that stays; where none stays before it,
- * it goes up to the start of the next member, and so takes the comma behind it.
- */
 uint32_t edits_cut_members(struct edits *e, struct view object, const struct view *names, uint32_t n_names)
 {
 	struct text_walk walk = text_walk_start(object);
 	struct text_member m;
-	const char *kept_end = NULL, *open = NULL;
 	uint32_t count = 0;
 	if (!object.len || object.ptr[0] != '{')
 		return 0;
-	const char *last_end = object.ptr + 1;
 	while (text_walk_next(&walk, &m)) {
-		const char *begin = m.whole.ptr, *end = begin + m.whole.len;
-		bool goes = is_one_of(m.key, names, n_names);
-		count += goes;
-		if (!goes && open) {
-			/* Members before this one go; if one stayed before them, its comma is this one's now. */
-			cut(e, open, kept_end ? last_end : begin);
-			open = NULL;
-		}
-		if (goes && !open)
-			open = kept_end ? kept_end : begin;
-		if (!goes)
-			kept_end = end;
-		last_end = end;
+		if (!is_one_of(m.key, names, n_names))
+			continue;
+		add(e, m.whole.ptr, m.whole.ptr + m.whole.len, e->text.len);
+		e->list[e->n - 1].member = true;
+		count++;
 	}
-	if (open)
-		cut(e, open, last_end);
 	return count;
 }
 
@@ -203,27 +183,79 @@ static void sort(struct edit *list, uint32_t n)
 	}
 }
 
-/* In order, and without what vanishes inside another. */
-void edits_sort(struct edits *e)
+static bool is_space(char c)
+{
+	return c == ' ' || c == '\n' || c == '\r' || c == '\t';
+}
+
+/* The last byte before `at`, or the first from it on, that is no white space. An object's members have both. */
+static const char *byte_before(const char *at)
+{
+	do
+		at--;
+	while (is_space(*at));
+	return at;
+}
+
+static const char *byte_from(const char *at)
+{
+	while (is_space(*at))
+		at++;
+	return at;
+}
+
+/*
+ * Joins members that stand side by side, and takes the comma that would be left over: the one before them, or, where they
+ * are their object's first, the one behind them.
+ */
+static uint32_t take_commas(struct edit *list, uint32_t n)
 {
 	uint32_t kept = 0;
-	sort(e->list, e->n);
-	for (uint32_t i = 0; i < e->n; i++) {
-		const struct edit *last = kept ? &e->list[kept - 1] : NULL;
-		bool inside = last && e->list[i].begin < last->end;
-		bool twice = last && e->list[i].begin == last->begin && e->list[i].end == last->end && last->begin < last->end;
-		if (!inside && !twice)
-			e->list[kept++] = e->list[i];
+	for (uint32_t i = 0; i < n; i++) {
+		struct edit edit = list[i];
+		for (; edit.member && i + 1 < n && list[i + 1].member; i++) {
+			const char *comma = byte_from(edit.end);
+			if (*comma != ',' || byte_from(comma + 1) != list[i + 1].begin)
+				break;
+			edit.end = list[i + 1].end;
+		}
+		if (edit.member) {
+			const char *before = byte_before(edit.begin), *behind = byte_from(edit.end);
+			if (*before == ',')
+				edit.begin = before;
+			else if (*behind == ',')
+				edit.end = byte_from(behind + 1);
+		}
+		list[kept++] = edit;
 	}
-	e->n = kept;
+	return kept;
+}
+
+/* In order, without what vanishes inside another, commas settled. */
+static void resolve(struct edits *e)
+{
+	uint32_t kept = 0;
+	if (e->resolved_room < e->n) {
+		e->resolved_room = e->room;
+		e->resolved = mem_resize(e->resolved, e->resolved_room * sizeof *e->resolved);
+	}
+	if (e->n)
+		memcpy(e->resolved, e->list, e->n * sizeof *e->list);
+	sort(e->resolved, e->n);
+	for (uint32_t i = 0; i < e->n; i++) {
+		const struct edit *last = kept ? &e->resolved[kept - 1] : NULL;
+		if (!last || e->resolved[i].begin >= last->end)
+			e->resolved[kept++] = e->resolved[i];
+	}
+	e->n_resolved = take_commas(e->resolved, kept);
 }
 
 size_t edits_length(struct edits *e, struct view bytes)
 {
 	size_t len = bytes.len;
-	edits_sort(e);
-	for (uint32_t i = 0; i < e->n; i++)
-		len = len - (size_t)(e->list[i].end - e->list[i].begin) + e->list[i].text_len;
+	resolve(e);
+	for (uint32_t i = 0; i < e->n_resolved; i++)
+		len = len - (size_t)(e->resolved[i].end - e->resolved[i].begin) + e->resolved[i].text_len;
 	return len;
 }
 
@@ -231,9 +263,9 @@ size_t edits_apply(struct edits *e, struct view bytes, char *out)
 {
 	const char *from = bytes.ptr, *end = bytes.ptr + bytes.len;
 	char *to = out;
-	edits_sort(e);
-	for (uint32_t i = 0; i < e->n; i++) {
-		const struct edit *edit = &e->list[i];
+	resolve(e);
+	for (uint32_t i = 0; i < e->n_resolved; i++) {
+		const struct edit *edit = &e->resolved[i];
 		size_t before = (size_t)(edit->begin - from);
 		assert(edit->begin >= from && edit->end <= end);
 		memcpy(to, from, before);

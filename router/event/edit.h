@@ -22,13 +22,16 @@ struct edit {
 	const char *begin, *end; /* in the event's bytes; equal: an insertion */
 	size_t text_at, text_len; /* the replacement, in edits.text */
 	uint32_t order;          /* as added */
+	bool member;             /* a member of an object that goes with its comma */
 };
 
 /* All zero is a valid empty one. */
 struct edits {
-	struct edit *list;
+	struct edit *list;       /* as added */
 	uint32_t n, room;
-	struct buf text; /* the replacements */
+	struct edit *resolved;   /* in order, disjoint, commas included: made by edits_length and edits_apply */
+	uint32_t n_resolved, resolved_room;
+	struct buf text;         /* the replacements */
 };
 
 void edits_finish(struct edits *);
@@ -49,8 +52,8 @@ void edits_replace(struct edits *, struct view range, struct view replacement);
 
 /*
  * Cuts every member of `object` (a raw JSON value inside the event; of what is no object nothing) whose key, unescaped, is
- * one of `names`; all of duplicates. Returns how many it cut. Once an object and event: two calls for one object would each
- * take the comma between what they cut.
+ * one of `names`; all of duplicates. Returns how many it cut. An object that another edit adds a member to keeps one of its
+ * own.
  */
 uint32_t edits_cut_members(struct edits *, struct view object, const struct view *names, uint32_t n_names);
 
@@ -66,9 +69,7 @@ uint32_t edits_cut_managed_fields(struct edits *, struct view object);
  */
 void edits_set_annotation(struct edits *, const struct event *, struct view name, struct view value);
 
-/* Puts the edits in order; called by the two below. */
-void edits_sort(struct edits *);
-/* The length after all edits. */
+/* The length after all edits so far; more may be added after. */
 size_t edits_length(struct edits *, struct view bytes);
 /* Copies bytes, edited, to `out`, which has edits_length room. Returns the length. */
 size_t edits_apply(struct edits *, struct view bytes, char *out);

@@ -19,15 +19,11 @@
 #include "router/base/clock.h"
 #include "router/base/log.h"
 #include "router/lane/batch.h"
-#include "router/lane/dead_letters.h"
-#include "router/lane/lane_batch.h"
 #include "router/lane/ledger.h"
 #include "router/output/output.h"
 
 enum {
 	WAIT_MS = 1000,          /* the longest sleep of a worker with nothing to do */
-	DEAD_LETTER_RETRY_MS = 1000,
-	TROUBLE_AGAIN_MS = 30000,
 	FULL_WARN_MS = 5000,     /* an input that waits so long for a lane is worth a line in the log */
 };
 
@@ -51,44 +47,6 @@ unsigned lane_number(const struct lane *l)
 	return l->options.number;
 }
 
-struct lane_counters lane_counters(const struct lane *l)
-{
-	struct lane *locked = (struct lane *)l;
-	(void)pthread_mutex_lock(&locked->accounts);
-	struct lane_counters counters = l->counters;
-	(void)pthread_mutex_unlock(&locked->accounts);
-	return counters;
-}
-
-void lane_account(struct lane *l, const struct lane_counters *more)
-{
-	struct lane_counters *c = &l->counters;
-	(void)pthread_mutex_lock(&l->accounts);
-	c->received_events += more->received_events;
-	c->received_bytes += more->received_bytes;
-	c->delivered_events += more->delivered_events;
-	c->delivered_bytes += more->delivered_bytes;
-	c->dropped_events += more->dropped_events;
-	c->dropped_bytes += more->dropped_bytes;
-	c->overflow_events += more->overflow_events;
-	c->dead_events += more->dead_events;
-	c->dead_bytes += more->dead_bytes;
-	c->memory_events += more->memory_events;
-	c->spooled_events += more->spooled_events;
-	c->retries += more->retries;
-	(void)pthread_mutex_unlock(&l->accounts);
-}
-
-void lane_drop(struct lane *l, uint64_t events, uint64_t bytes)
-{
-	lane_account(l, &(struct lane_counters){
-		.received_events = events,
-		.received_bytes = bytes,
-		.dropped_events = events,
-		.dropped_bytes = bytes,
-	});
-}
-
 int64_t lane_progress_ms(const struct lane *l)
 {
 	return l->progress_ms;
@@ -108,147 +66,6 @@ static void wake(struct lane *l)
 {
 	uint64_t one = 1;
 	(void)!write(l->wake_fd, &one, sizeof one);
-}
-
-/* ---- trouble ---- */
-
-void lane_report(struct lane *l, const char *trouble)
-{
-	if (!l)
-		return;
-	int64_t now = clock_steady_ms();
-	(void)pthread_mutex_lock(&l->mutex);
-	bool was = l->trouble[0], is = trouble != NULL;
-	(void)snprintf(l->trouble, sizeof l->trouble, "%s", is ? trouble : "");
-	/* A trouble that lasts is told again now and then: its words may have changed. */
-	bool tell = was != is || (is && now >= l->told_ms + TROUBLE_AGAIN_MS);
-	if (tell)
-		l->told_ms = now;
-	(void)pthread_mutex_unlock(&l->mutex);
-	if (tell && is)
-		log_line(LOG_WARN, l->fields, "%s", trouble);
-	else if (tell)
-		log_line(LOG_INFO, l->fields, "runs well again");
-}
-
-void lane_trouble(struct lane *l, char *text, size_t room)
-{
-	(void)pthread_mutex_lock(&l->mutex);
-	(void)snprintf(text, room, "%s", l->trouble);
-	(void)pthread_mutex_unlock(&l->mutex);
-}
-
-void lane_count_retry(struct lane *l)
-{
-	if (l)
-		lane_account(l, &(struct lane_counters){ .retries = 1 });
-}
-
-/* ---- outcomes: the worker's thread ---- */
-
-static void list_remove(struct lane *l, struct batch *b)
-{
-	*(b->prev ? &b->prev->next : &l->taken) = b->next;
-	*(b->next ? &b->next->prev : &l->taken_tail) = b->prev;
-}
-
-static void list_add(struct lane *l, struct batch *b)
-{
-	b->next = NULL;
-	b->prev = l->taken_tail;
-	*(l->taken_tail ? &l->taken_tail->next : &l->taken) = b;
-	l->taken_tail = b;
-}
-
-/* So many of its records have an outcome that is settled; the last one ends the batch. */
-static void outcome(struct batch *b, uint32_t count)
-{
-	struct lane *l = b->lane;
-	assert(count <= b->open);
-	b->open -= count;
-	if (l)
-		l->progress_ms = clock_steady_ms();
-	if (b->open)
-		return;
-	if (l) {
-		list_remove(l, b);
-		if (b->stored)
-			backlog_done(l->backlog, b);
-		else if (b->span)
-			ledger_close(b->span, l->options.number);
-	}
-	batch_free(b);
-}
-
-void lane_batch_delivered(struct batch *b, uint32_t count, uint64_t bytes)
-{
-	if (b->lane)
-		lane_account(b->lane, &(struct lane_counters){
-			.delivered_events = count,
-			.delivered_bytes = bytes,
-			.memory_events = -(uint64_t)count,
-		});
-	outcome(b, count);
-}
-
-static int bury(struct batch *b, uint32_t index, const char *code, const char *reason)
-{
-	struct lane *l = b->lane;
-	const struct record *r = &b->records[index];
-	struct dead_letter letter = {
-		.reason = reason,
-		.code = code,
-		.input = b->input,
-		.output = l->options.output->name,
-		.has_class = true,
-		.class_ = (enum audit_class)r->class_,
-		.is_json = true,
-		.bytes = r->bytes,
-	};
-	int e = dead_letters_add(l->options.dead_letters, &letter);
-	if (e < 0)
-		return e;
-	lane_account(l, &(struct lane_counters){
-		.dead_events = 1,
-		.dead_bytes = r->bytes.len,
-		.memory_events = -(uint64_t)1,
-	});
-	log_limited(LOG_WARN, l->fields, "dead letter (%s): %s", code, reason);
-	return 0;
-}
-
-void lane_batch_refused(struct batch *b, uint32_t index, const char *code, const char *reason)
-{
-	struct lane *l = b->lane;
-	if (!l || bury(b, index, code, reason) == 0) {
-		outcome(b, 1);
-		return;
-	}
-	struct undead *u = mem_zero(1, sizeof *u);
-	*u = (struct undead){ l->undead, b, index, mem_text(view_of(code)), mem_text(view_of(reason)) };
-	l->undead = u;
-	l->undead_next_ms = clock_steady_ms() + DEAD_LETTER_RETRY_MS;
-	lane_report(l, "the dead letters are full or cannot be written: the lane waits");
-}
-
-/* Tries again what the dead letters had no room for. Until they have it, the lane takes nothing new. */
-static void retry_undead(struct lane *l)
-{
-	if (!l->undead || clock_steady_ms() < l->undead_next_ms)
-		return;
-	while (l->undead) {
-		struct undead *u = l->undead;
-		if (bury(u->batch, u->index, u->code, u->reason) < 0) {
-			l->undead_next_ms = clock_steady_ms() + DEAD_LETTER_RETRY_MS;
-			return;
-		}
-		l->undead = u->next;
-		outcome(u->batch, 1);
-		free(u->code);
-		free(u->reason);
-		free(u);
-	}
-	lane_report(l, NULL);
 }
 
 /* ---- the worker ---- */
@@ -302,7 +119,7 @@ static bool next_batch(struct lane *l, bool *ret_finishing)
 	(void)pthread_mutex_unlock(&l->mutex);
 	if (wanted && l->current) {
 		l->current_next = 0;
-		list_add(l, l->current);
+		lane_list_add(l, l->current);
 	}
 	return !stopping;
 }
@@ -335,7 +152,7 @@ static void *work(void *context)
 		l->ops->wait(l->sink, timeout_ms);
 		uint64_t count;
 		(void)!read(l->wake_fd, &count, sizeof count);
-		retry_undead(l);
+		lane_retry_undead(l);
 	}
 	/* lane_push takes nothing any more. What the spool has no room for, or where there is none, stays at the source. */
 	if (l->backlog)

@@ -1,6 +1,7 @@
 #pragma once
 /*
- * lane_private -- the inside of a lane, shared by lane.c (life, queue, worker, outcomes) and backlog.c (its spool).
+ * lane_private -- the inside of a lane, shared by lane.c (life, queue, worker), outcome.c (outcomes, counters, trouble) and
+ * backlog.c (its spool).
  *
  * Threads: what stands under `mutex` is shared; what stands below "the worker's" belongs to the worker until lane_join.
  *          The sink is the worker's too, but for sync() (output.h).
@@ -57,5 +58,9 @@ struct lane {
 /* Adds to the counters, all in one step (so differences may be negative, as unsigned numbers have it). */
 void lane_account(struct lane *, const struct lane_counters *more);
 
+/* A batch that the sink has records of from now on: last in `taken`. The worker's thread. */
+void lane_list_add(struct lane *, struct batch *);
+/* Tries again what the dead letters had no room for. Until they have it, the lane takes nothing new. The worker's thread. */
+void lane_retry_undead(struct lane *);
 /* Takes the oldest batch off the queue, or NULL. The worker's thread, without the mutex. */
 struct batch *lane_queue_pop(struct lane *);
