@@ -87,12 +87,14 @@ static void checkpoint_totals(struct pipeline *p)
 	for (unsigned i = 0; i < p->n_lanes; i++) {
 		const struct lane_counters c = lane_counters(p->lanes[i]);
 		const struct checkpoint_totals *before = &p->totals_before[i];
+		const struct checkpoint_totals totals = {
+			.received = before->received + c.received_events - lane_held(&c),
+			.delivered = before->delivered + c.delivered_events,
+			.dead = before->dead + c.dead_events,
+			.dropped = before->dropped + c.dropped_events,
+		};
 		checkpoint_set_totals(p->checkpoint, lane_output(p->lanes[i])->name,
-			audit_class_name(lane_class(p->lanes[i])), &(struct checkpoint_totals){
-				.delivered = before->delivered + c.delivered_events,
-				.dead = before->dead + c.dead_events,
-				.dropped = before->dropped + c.dropped_events,
-			});
+			audit_class_name(lane_class(p->lanes[i])), &totals);
 	}
 }
 

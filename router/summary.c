@@ -96,11 +96,10 @@ static void print_account(const struct pipeline *p, const struct lane *l)
 {
 	const struct lane_counters c = lane_counters(l);
 	const struct checkpoint_totals *before = &p->totals_before[lane_number(l)];
-	uint64_t earlier = before->delivered + before->dropped + before->dead;
 	char fields[FIELDS_ROOM];
 	(void)snprintf(fields, sizeof fields,
 		"output=%s class=%s received=%llu delivered=%llu dropped=%llu dead=%llu held=%llu spooled=%llu retries=%llu",
-		lane_output(l)->name, audit_class_name(lane_class(l)), (unsigned long long)(earlier + c.received_events),
+		lane_output(l)->name, audit_class_name(lane_class(l)), (unsigned long long)(before->received + c.received_events),
 		(unsigned long long)(before->delivered + c.delivered_events),
 		(unsigned long long)(before->dropped + c.dropped_events),
 		(unsigned long long)(before->dead + c.dead_events), (unsigned long long)lane_held(&c),

@@ -207,6 +207,7 @@ static bool store_queue(struct backlog *b)
 		b->pending = NULL;
 		b->pending_next = 0;
 		close_span_later(b, batch->span);
+		l->progress_ms = clock_steady_ms(); /* its inputs get on */
 		lane_account(l, &(struct lane_counters){
 			.memory_events = -(uint64_t)batch->open,
 			.spooled_events = batch->open,

@@ -22,11 +22,11 @@
 struct checkpoint;
 
 /*
- * Counted over all runs, by lane. What was received is their sum and what is held: what a lane held in memory at the end of a
- * run is received anew.
+ * Counted over all runs, by lane. `received` is without what the lane holds: a restart receives that anew, from the source or
+ * from the spool.
  */
 struct checkpoint_totals {
-	uint64_t delivered, dropped, dead;
+	uint64_t received, delivered, dead, dropped;
 };
 
 struct checkpoint_lane {
