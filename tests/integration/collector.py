@@ -19,6 +19,7 @@ import socket
 import ssl
 import struct
 import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -309,12 +310,12 @@ def main():
         collector.fail(a.status, seconds=a.seconds, retry_after=a.retry_after)
     if a.delay:
         collector.delay(a.delay, seconds=a.seconds)
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    ends = {signal.SIGTERM, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ends)
     with collector:
-        print(collector.url(), flush=True)
-        ended.wait()
+        sys.stdout.write(collector.url() + "\n")
+        sys.stdout.flush()
+        signal.sigwait(ends)
 
 
 if __name__ == "__main__":

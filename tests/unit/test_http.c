@@ -3,190 +3,16 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
-#include "config/config.h"
-#include "router/base/clock.h"
 #include "router/base/cleanup.h"
+#include "router/base/clock.h"
 #include "router/base/io.h"
-#include "router/base/log.h"
-#include "router/base/units.h"
 #include "router/format/format.h"
-#include "router/lane/batch.h"
-#include "router/lane/chunk.h"
 #include "router/lane/dead_letters.h"
-#include "router/lane/lane.h"
-#include "router/output/http_settings.h"
-#include "router/output/output.h"
-#include "tests/unit/http_server.h"
-
-enum { DEADLINE_MS = 20000, SHARE_BYTES = 8 << 20, TROUBLE_ROOM = 512 };
-
-extern const struct output_ops output_http;
-
-/* A server, and a lane that posts to it. */
-struct rig {
-	struct server server;
-	struct http_settings settings;
-	struct config config;
-	struct config_output output;
-	struct budget *budget;
-	struct dead_letters *dead_letters;
-	struct lane *lane;
-	char folder[64];
-	struct buf sent; /* NDJSON of all events pushed */
-	unsigned n_sent;
-};
-
-static void rig_init(struct rig *r)
-{
-	*r = (struct rig){ .folder = "/tmp/test_http.XXXXXX" };
-	r->settings = (struct http_settings){
-		.batch_events = 1000, .batch_bytes = 1 << 20, .batch_wait_ms = 3600 * 1000, .in_flight = 1,
-		.timeout_ms = 10000, .connect_timeout_ms = 10000, .retry_min_ms = 2, .retry_max_ms = 20,
-		.tls = { .verify = true },
-	};
-	r->output = (struct config_output){ .name = (char *)"siem", .ops = &output_http, .own = &r->settings,
-		.format = format_find("ndjson") };
-	r->config.cluster = (char *)"prod eu1";
-	assert_non_null(mkdtemp(r->folder));
-}
-
-/* After the settings and the script were set. */
-static void rig_start(struct rig *r)
-{
-	struct err err = { 0 };
-	if (!r->settings.url) {
-		server_start(&r->server);
-		r->settings.url = mem_textf("http://127.0.0.1:%d/in/{class}?token=hidden", r->server.port);
-	}
-	assert_int_equal(budget_create(&r->budget, 64 << 20), 0);
-	assert_int_equal(dead_letters_open(&r->dead_letters, r->folder, "siem", 1 << 20, &err), 0);
-	struct lane_options options = { .config = &r->config, .output = &r->output, .class_ = DATA_READ,
-		.share_bytes = SHARE_BYTES, .budget = r->budget, .dead_letters = r->dead_letters };
-	assert_int_equal(lane_start(&r->lane, &options, &err), 0);
-}
-
-static void rig_end(struct rig *r)
-{
-	lane_stop(r->lane);
-	lane_join(r->lane);
-	if (r->server.port) {
-		server_stop(&r->server);
-		server_finish(&r->server);
-	}
-	_free_ char *path = mem_text(view_of(dead_letters_path(r->dead_letters)));
-	dead_letters_close(r->dead_letters);
-	(void)unlink(path);
-	(void)rmdir(r->folder);
-	budget_destroy(r->budget);
-	free(r->settings.url);
-	buf_finish(&r->sent);
-}
-
-/* An event with its number and so many bytes of filling; `mark` stands in it. */
-static void add_event(struct rig *r, struct batch *b, size_t filling, const char *mark)
-{
-	struct buf text = { 0 };
-	buf_addf(&text, "{\"n\":%u,\"mark\":\"%s\",\"f\":\"", r->n_sent++, mark);
-	for (size_t i = 0; i < filling; i++)
-		buf_add_byte(&text, 'x');
-	buf_addf(&text, "\"}");
-	struct record *record = batch_add(b);
-	char *bytes = batch_alloc(b, text.len);
-	memcpy(bytes, text.ptr, text.len);
-	record->bytes = (struct view){ bytes, text.len };
-	b->bytes += text.len;
-	buf_add_view(&r->sent, buf_view(&text));
-	buf_add_byte(&r->sent, '\n');
-	buf_finish(&text);
-}
-
-static void push_events(struct rig *r, unsigned n, size_t filling)
-{
-	struct batch *b = batch_create(r->budget, NULL);
-	for (unsigned i = 0; i < n; i++)
-		add_event(r, b, filling, "-");
-	assert_int_equal(lane_push(r->lane, b), 0);
-}
-
-static void pause_ms(long ms)
-{
-	(void)nanosleep(&(struct timespec){ .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 }, NULL);
-}
-
-/* Nothing more comes: until all have their outcome. */
-static void rig_drain(struct rig *r)
-{
-	int64_t until_ms = clock_steady_ms() + DEADLINE_MS;
-	lane_finish(r->lane);
-	while (!lane_idle(r->lane) && clock_steady_ms() < until_ms)
-		pause_ms(1);
-	assert_true(lane_idle(r->lane));
-}
-
-/* The lane is in trouble, in these words. */
-static void wait_for_trouble(struct rig *r, const char *words)
-{
-	char text[TROUBLE_ROOM] = "";
-	int64_t until_ms = clock_steady_ms() + DEADLINE_MS;
-	while (!strstr(text, words) && clock_steady_ms() < until_ms) {
-		lane_trouble(r->lane, text, sizeof text);
-		pause_ms(1);
-	}
-	if (!strstr(text, words))
-		fail_msg("\"%s\" is not in \"%s\"", words, text);
-	assert_null(strstr(text, "hidden"));
-}
-
-static void assert_all_stored_in_order(struct rig *r)
-{
-	struct buf stored = { 0 };
-	server_stored(&r->server, &stored);
-	assert_int_equal(stored.len, r->sent.len);
-	assert_memory_equal(buf_text(&stored), buf_text(&r->sent), r->sent.len);
-	buf_finish(&stored);
-	assert_int_equal(lane_counters(r->lane).delivered_events, r->n_sent);
-	assert_int_equal(lane_counters(r->lane).dead_events, 0);
-}
-
-static unsigned count(const struct buf *where, const char *what)
-{
-	unsigned n = 0;
-	size_t len = strlen(what);
-	for (const char *at = where->ptr, *end = where->ptr + where->len; at && (size_t)(end - at) >= len; n++) {
-		at = memmem(at, (size_t)(end - at), what, len);
-		if (!at)
-			break;
-		at += len;
-	}
-	return n;
-}
-
-/* Every event of `sent` at least once, whatever the order. */
-static void assert_none_lost(struct rig *r)
-{
-	static const char mark[] = "{\"n\":";
-	struct buf stored = { 0 };
-	_free_ bool *seen = mem_zero(r->n_sent, sizeof *seen);
-	server_stored(&r->server, &stored);
-	const char *at = buf_view(&stored).ptr, *end = at + stored.len;
-	while ((at = memmem(at, (size_t)(end - at), mark, strlen(mark)))) {
-		int64_t n;
-		at += strlen(mark);
-		const char *comma = memchr(at, ',', (size_t)(end - at));
-		assert_non_null(comma);
-		assert_true(units_parse_number((struct view){ at, (size_t)(comma - at) }, &n));
-		seen[n] = true;
-	}
-	for (unsigned i = 0; i < r->n_sent; i++)
-		assert_true(seen[i]);
-	buf_finish(&stored);
-}
+#include "tests/unit/http_rig.h"
 
 /* ---- what is sent ---- */
 
@@ -198,13 +24,13 @@ static void events_arrive_byte_for_byte_in_batches(void **state)
 	rig_init(&r);
 	r.settings.headers = (struct text_pairs){ pairs, 2 };
 	rig_start(&r);
-	push_events(&r, 700, 100);
-	push_events(&r, 1300, 0);
-	push_events(&r, 500, 10);
+	rig_push_events(&r, 700, 100);
+	rig_push_events(&r, 1300, 0);
+	rig_push_events(&r, 500, 10);
 	rig_drain(&r);
-	assert_all_stored_in_order(&r);
+	rig_assert_all_stored_in_order(&r);
 	assert_int_equal(r.server.n_bodies, 3);
-	assert_int_equal(count(&r.server.bodies[0], "\n"), 1000);
+	assert_int_equal(rig_count(&r.server.bodies[0], "\n"), 1000);
 	assert_int_equal(r.server.n_connections, 1);
 	const char *head = r.server.head.ptr;
 	assert_ptr_equal(strstr(head, "POST /in/data_read?token=hidden HTTP/1.1\r\n"), head);
@@ -224,16 +50,16 @@ static void no_body_is_longer_than_batch_bytes_but_for_one_event(void **state)
 	rig_init(&r);
 	r.settings.batch_bytes = 4096;
 	rig_start(&r);
-	push_events(&r, 300, 50);
+	rig_push_events(&r, 300, 50);
 	rig_drain(&r);
 	assert_true(r.server.longest <= 4096);
 	assert_true(r.server.longest > 4096 - 200);
-	push_events(&r, 1, 9000);
-	push_events(&r, 3, 50);
+	rig_push_events(&r, 1, 9000);
+	rig_push_events(&r, 3, 50);
 	rig_drain(&r);
-	assert_int_equal(count(&r.server.bodies[r.server.n_bodies - 2], "\n"), 1);
-	assert_int_equal(count(&r.server.bodies[r.server.n_bodies - 1], "\n"), 3);
-	assert_all_stored_in_order(&r);
+	assert_int_equal(rig_count(&r.server.bodies[r.server.n_bodies - 2], "\n"), 1);
+	assert_int_equal(rig_count(&r.server.bodies[r.server.n_bodies - 1], "\n"), 3);
+	rig_assert_all_stored_in_order(&r);
 	rig_end(&r);
 }
 
@@ -244,11 +70,11 @@ static void batch_wait_sends_what_there_is(void **state)
 	rig_init(&r);
 	r.settings.batch_wait_ms = 20;
 	rig_start(&r);
-	push_events(&r, 3, 5);
-	int64_t until_ms = clock_steady_ms() + DEADLINE_MS;
+	rig_push_events(&r, 3, 5);
+	int64_t until_ms = clock_steady_ms() + RIG_DEADLINE_MS;
 	while (!lane_idle(r.lane) && clock_steady_ms() < until_ms)
-		pause_ms(1);
-	assert_all_stored_in_order(&r); /* without rig_drain: no flush */
+		rig_pause_ms(1);
+	rig_assert_all_stored_in_order(&r); /* without rig_drain: no flush */
 	rig_end(&r);
 }
 
@@ -267,10 +93,10 @@ static void compressed_bodies_decode_to_the_same(void **state)
 		r.server.steps[0] = (struct server_step){ SERVER_STATUS, 503, NULL };
 		r.server.n_steps = 1;
 		rig_start(&r);
-		push_events(&r, 2500, 300);
-		push_events(&r, 1, 3 << 20);
+		rig_push_events(&r, 2500, 300);
+		rig_push_events(&r, 1, 3 << 20);
 		rig_drain(&r);
-		assert_none_lost(&r);
+		rig_assert_none_lost(&r);
 		assert_int_equal(lane_counters(r.lane).delivered_events, r.n_sent);
 		assert_non_null(strstr(r.server.head.ptr, cases[i].header));
 		rig_end(&r);
@@ -285,7 +111,7 @@ static void the_json_format_makes_arrays(void **state)
 	r.output.format = format_find("json");
 	r.settings.batch_events = 2;
 	rig_start(&r);
-	push_events(&r, 3, 0);
+	rig_push_events(&r, 3, 0);
 	rig_drain(&r);
 	const char *first = "[{\"n\":0,\"mark\":\"-\",\"f\":\"\"},{\"n\":1,\"mark\":\"-\",\"f\":\"\"}]";
 	assert_int_equal(r.server.n_bodies, 2);
@@ -318,19 +144,19 @@ static void trouble_is_told_retried_and_taken_back(void **state)
 	};
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		struct rig r;
-		char text[TROUBLE_ROOM];
+		char text[RIG_TROUBLE_ROOM];
 		rig_init(&r);
 		r.settings.retry_min_ms = 30;
 		r.settings.retry_max_ms = 60;
 		r.server.steps[0] = r.server.steps[1] = cases[i].step;
 		r.server.n_steps = 2;
 		rig_start(&r);
-		push_events(&r, 1000, 10);
-		wait_for_trouble(&r, cases[i].words);
-		wait_for_trouble(&r, ", next try in ");
-		push_events(&r, 5, 10);
+		rig_push_events(&r, 1000, 10);
+		rig_wait_for_trouble(&r, cases[i].words);
+		rig_wait_for_trouble(&r, ", next try in ");
+		rig_push_events(&r, 5, 10);
 		rig_drain(&r);
-		assert_all_stored_in_order(&r);
+		rig_assert_all_stored_in_order(&r);
 		assert_int_equal(lane_counters(r.lane).retries, 2);
 		lane_trouble(r.lane, text, sizeof text);
 		assert_string_equal(text, "");
@@ -347,9 +173,9 @@ static void a_stalled_collector_is_given_up_after_timeout(void **state)
 	r.server.steps[0] = (struct server_step){ SERVER_STALL, 0, NULL };
 	r.server.n_steps = 1;
 	rig_start(&r);
-	push_events(&r, 10, 10);
+	rig_push_events(&r, 10, 10);
 	rig_drain(&r);
-	assert_all_stored_in_order(&r);
+	rig_assert_all_stored_in_order(&r);
 	assert_int_equal(server_requests(&r.server), 2);
 	rig_end(&r);
 }
@@ -362,10 +188,10 @@ static void a_lost_answer_means_again_not_never(void **state)
 	r.server.steps[0] = (struct server_step){ SERVER_LOSE, 0, NULL };
 	r.server.n_steps = 1;
 	rig_start(&r);
-	push_events(&r, 10, 10);
+	rig_push_events(&r, 10, 10);
 	rig_drain(&r);
 	assert_int_equal(r.server.n_bodies, 2);
-	assert_none_lost(&r);
+	rig_assert_none_lost(&r);
 	rig_end(&r);
 }
 
@@ -380,10 +206,10 @@ static void what_follows_a_200_does_not_undo_it(void **state)
 		r.server.steps[0] = (struct server_step){ acts[i], 0, NULL };
 		r.server.n_steps = 1;
 		rig_start(&r);
-		push_events(&r, 1000, 10);
-		push_events(&r, 10, 10);
+		rig_push_events(&r, 1000, 10);
+		rig_push_events(&r, 10, 10);
 		rig_drain(&r);
-		assert_all_stored_in_order(&r);
+		rig_assert_all_stored_in_order(&r);
 		assert_int_equal(lane_counters(r.lane).retries, 0);
 		rig_end(&r);
 	}
@@ -400,11 +226,11 @@ static void a_collector_that_is_down_gets_all_once_it_is_up(void **state)
 	r.settings.in_flight = 3;
 	rig_start(&r);
 	for (unsigned i = 0; i < 20; i++)
-		push_events(&r, 500, 10);
-	wait_for_trouble(&r, "connect");
+		rig_push_events(&r, 500, 10);
+	rig_wait_for_trouble(&r, "connect");
 	server_start(&r.server);
 	rig_drain(&r);
-	assert_none_lost(&r);
+	rig_assert_none_lost(&r);
 	assert_int_equal(lane_counters(r.lane).delivered_events, r.n_sent);
 	rig_end(&r);
 }
@@ -421,15 +247,15 @@ static void a_new_token_in_its_file_ends_the_401s(void **state)
 	r.settings.retry_min_ms = 360 * 1000; /* slow: a token that is seen only at the next try fails the test */
 	(void)snprintf(r.server.authorization, sizeof r.server.authorization, "Bearer new-secret");
 	rig_start(&r);
-	push_events(&r, 10, 10);
+	rig_push_events(&r, 10, 10);
 	lane_finish(r.lane);
-	wait_for_trouble(&r, "401 from");
-	char text[TROUBLE_ROOM];
+	rig_wait_for_trouble(&r, "401 from");
+	char text[RIG_TROUBLE_ROOM];
 	lane_trouble(r.lane, text, sizeof text);
 	assert_null(strstr(text, "secret"));
 	assert_int_equal(io_replace(path, VIEW("new-secret\n"), 0600), 0);
 	rig_drain(&r);
-	assert_all_stored_in_order(&r);
+	rig_assert_all_stored_in_order(&r);
 	(void)unlink(path);
 	rig_end(&r);
 }
@@ -444,13 +270,13 @@ static void a_missing_token_file_is_waited_for(void **state)
 		.header = (char *)"Authorization", .scheme = (char *)"Splunk" };
 	(void)snprintf(r.server.authorization, sizeof r.server.authorization, "Splunk abc");
 	rig_start(&r);
-	push_events(&r, 10, 10);
+	rig_push_events(&r, 10, 10);
 	lane_finish(r.lane);
-	wait_for_trouble(&r, path);
+	rig_wait_for_trouble(&r, path);
 	assert_int_equal(server_requests(&r.server), 0);
 	assert_int_equal(io_replace(path, VIEW("abc\n"), 0600), 0);
 	rig_drain(&r);
-	assert_all_stored_in_order(&r);
+	rig_assert_all_stored_in_order(&r);
 	(void)unlink(path);
 	rig_end(&r);
 }
@@ -464,9 +290,9 @@ static void basic_credentials_are_sent(void **state)
 		.password = (char *)"open sesame" };
 	(void)snprintf(r.server.authorization, sizeof r.server.authorization, "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==");
 	rig_start(&r);
-	push_events(&r, 10, 10);
+	rig_push_events(&r, 10, 10);
 	rig_drain(&r);
-	assert_all_stored_in_order(&r);
+	rig_assert_all_stored_in_order(&r);
 	rig_end(&r);
 }
 
@@ -479,10 +305,10 @@ static void a_413_halves_until_it_fits(void **state)
 	rig_init(&r);
 	r.server.max_body = 5000;
 	rig_start(&r);
-	push_events(&r, 777, 60);
-	push_events(&r, 600, 60);
+	rig_push_events(&r, 777, 60);
+	rig_push_events(&r, 600, 60);
 	rig_drain(&r);
-	assert_all_stored_in_order(&r);
+	rig_assert_all_stored_in_order(&r);
 	rig_end(&r);
 }
 
@@ -496,7 +322,7 @@ static void push_with_bad_ones(struct rig *r, unsigned n, const unsigned *bad, u
 			is_bad |= bad[k] == i;
 		if (!b)
 			b = batch_create(r->budget, NULL);
-		add_event(r, b, is_bad ? bad_filling : 10, is_bad ? "bad" : "-");
+		rig_add_event(r, b, is_bad ? bad_filling : 10, is_bad ? "bad" : "-");
 		if (i == n / 3 || i == n - 1) {
 			assert_int_equal(lane_push(r->lane, b), 0);
 			b = NULL;
@@ -508,15 +334,15 @@ static void assert_only_bad_ones_are_dead(struct rig *r, unsigned n_bad, const c
 {
 	struct buf stored = { 0 }, letters = { 0 };
 	server_stored(&r->server, &stored);
-	assert_int_equal(count(&stored, "\"bad\""), 0);
-	assert_int_equal(count(&stored, "\n"), r->n_sent - n_bad);
+	assert_int_equal(rig_count(&stored, "\"bad\""), 0);
+	assert_int_equal(rig_count(&stored, "\n"), r->n_sent - n_bad);
 	assert_int_equal(lane_counters(r->lane).delivered_events, r->n_sent - n_bad);
 	assert_int_equal(lane_counters(r->lane).dead_events, n_bad);
 	assert_int_equal(dead_letters_sync(r->dead_letters), 0);
 	assert_int_equal(io_read_whole(dead_letters_path(r->dead_letters), 1 << 20, &letters), 0);
-	assert_int_equal(count(&letters, "\"mark\":\"bad\""), n_bad);
-	assert_int_equal(count(&letters, code), n_bad);
-	assert_int_equal(count(&letters, "hidden"), 0);
+	assert_int_equal(rig_count(&letters, "\"mark\":\"bad\""), n_bad);
+	assert_int_equal(rig_count(&letters, code), n_bad);
+	assert_int_equal(rig_count(&letters, "hidden"), 0);
 	buf_finish(&stored);
 	buf_finish(&letters);
 }
@@ -563,9 +389,9 @@ static void connections_cut_in_the_body_halve_too(void **state)
 		r.server.steps[i] = (struct server_step){ SERVER_RESET, 0, NULL };
 	r.server.n_steps = 3;
 	rig_start(&r);
-	push_events(&r, 100, 10);
+	rig_push_events(&r, 100, 10);
 	rig_drain(&r);
-	assert_all_stored_in_order(&r);
+	rig_assert_all_stored_in_order(&r);
 	assert_int_equal(r.server.n_bodies, 2);
 	rig_end(&r);
 }
@@ -587,9 +413,9 @@ static void in_flight_1_keeps_the_order_whatever_fails(void **state)
 	r.server.n_steps = SERVER_STEPS_MAX;
 	rig_start(&r);
 	for (unsigned i = 0; i < 40; i++)
-		push_events(&r, 77, 10);
+		rig_push_events(&r, 77, 10);
 	rig_drain(&r);
-	assert_all_stored_in_order(&r);
+	rig_assert_all_stored_in_order(&r);
 	rig_end(&r);
 }
 
@@ -602,15 +428,15 @@ static void stopping_leaves_what_has_no_outcome(void **state)
 	r.server.n_steps = 1;
 	r.settings.timeout_ms = 3600 * 1000;
 	rig_start(&r);
-	push_events(&r, 1000, 10);
-	push_events(&r, 10, 10);
+	rig_push_events(&r, 1000, 10);
+	rig_push_events(&r, 10, 10);
 	while (!server_requests(&r.server))
-		pause_ms(1);
+		rig_pause_ms(1);
 	int64_t start_ms = clock_steady_ms();
 	lane_stop(r.lane);
 	assert_int_equal(lane_counters(r.lane).delivered_events + lane_counters(r.lane).dead_events, 0);
 	rig_end(&r);
-	assert_true(clock_steady_ms() - start_ms < DEADLINE_MS); /* bounded: not the hour of `timeout` */
+	assert_true(clock_steady_ms() - start_ms < RIG_DEADLINE_MS); /* bounded: not the hour of `timeout` */
 }
 
 /* A format that reads the answer: "+" stored, "-" never, "?" later, a letter for each event. */
@@ -634,10 +460,10 @@ static void an_answer_may_speak_of_each_event(void **state)
 	r.settings.retry_min_ms = r.settings.retry_max_ms = 50;
 	r.server.answer = "++-?+-??";
 	rig_start(&r);
-	push_events(&r, 4, 0);
-	push_events(&r, 4, 0);
+	rig_push_events(&r, 4, 0);
+	rig_push_events(&r, 4, 0);
 	lane_finish(r.lane);
-	wait_for_trouble(&r, "does not say that all events were stored");
+	rig_wait_for_trouble(&r, "does not say that all events were stored");
 	assert_int_equal(lane_counters(r.lane).delivered_events, 3);
 	assert_int_equal(lane_counters(r.lane).dead_events, 2);
 	(void)pthread_mutex_lock(&r.server.mutex);
@@ -645,15 +471,15 @@ static void an_answer_may_speak_of_each_event(void **state)
 	(void)pthread_mutex_unlock(&r.server.mutex);
 	unsigned before = server_requests(&r.server);
 	while (server_requests(&r.server) < before + 2)
-		pause_ms(1);
+		rig_pause_ms(1);
 	(void)pthread_mutex_lock(&r.server.mutex);
 	r.server.answer = "+++";
 	(void)pthread_mutex_unlock(&r.server.mutex);
 	rig_drain(&r);
 	assert_int_equal(lane_counters(r.lane).delivered_events, 6);
 	struct buf *last = &r.server.bodies[r.server.n_bodies - 1];
-	assert_int_equal(count(last, "\n"), 3);
-	assert_int_equal(count(last, "\"n\":3,") + count(last, "\"n\":6,") + count(last, "\"n\":7,"), 3);
+	assert_int_equal(rig_count(last, "\n"), 3);
+	assert_int_equal(rig_count(last, "\"n\":3,") + rig_count(last, "\"n\":6,") + rig_count(last, "\"n\":7,"), 3);
 	rig_end(&r);
 }
 
@@ -681,8 +507,5 @@ int main(void)
 		cmocka_unit_test(stopping_leaves_what_has_no_outcome),
 		cmocka_unit_test(an_answer_may_speak_of_each_event),
 	};
-	for (const char *const *name = (const char *const[]){ "http_proxy", "https_proxy", "all_proxy", NULL }; *name; name++)
-		(void)unsetenv(*name);
-	log_level_set(LOG_ERROR);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
