@@ -7,8 +7,9 @@
  *            invalid UTF-8 inside strings and lone surrogates (both flagged), \u0000, numbers of any length.
  *            A control byte inside a string, a NUL outside, a leading zero, a trailing comma are errors.
  * Cost:      no DOM, no recursion, one bit a level, and no allocation an event: scratch and lists belong to the
- *            decoder and only ever grow, to at most a small multiple of the longest event.
- * Vectors:   AVX2, SSE2, NEON or plain C, chosen once at start (DECODE_FORCE in decode_create is for tests).
+ *            decoder and grow with the longest event, to at most a small multiple of it (8, for arrays of empty texts);
+ *            what a giant made grow is given back at the next call.
+ * Vectors:   AVX2, SSE2, NEON or plain C, chosen once in decode_create (anything but DECODE_BEST is for tests).
  * Threads:   a decoder belongs to one thread at a time; any number may run side by side.
  */
 #include <stddef.h>

@@ -23,6 +23,12 @@ const char *scan_space(const char *at, const char *end)
 	return at;
 }
 
+const struct scan_bytes scan_bytes = {
+	.quotes = "\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"\"",
+	.backslashes = "\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\\",
+	.spaces = "                                ",
+};
+
 const bool scan_short_escapes[256] = {
 	['"'] = true,
 	['\\'] = true,
@@ -119,7 +125,8 @@ const char *scan_word(struct decoder *d, const char *p)
 void scan_add_text(struct scan_texts *texts, struct view text)
 {
 	if (texts->n == texts->room) {
-		texts->room = texts->room ? texts->room * 2 : TEXTS_ROOM_FIRST;
+		/* Slowly: an event of nothing but empty texts makes this list longer than itself. */
+		texts->room += texts->room / 4 + TEXTS_ROOM_FIRST;
 		texts->list = mem_resize(texts->list, texts->room * sizeof *texts->list);
 	}
 	texts->list[texts->n++] = text;

@@ -113,6 +113,13 @@ static const size_t SCAN_ESCAPED = SIZE_MAX / 2 + 1;
 /* What belongs at `at` is missing: the value is bad, or, at the end of the bytes, cut. Returns NULL. */
 const char *scan_trouble(struct decoder *, const char *at);
 const char *scan_deep(struct decoder *, const char *at);
+/*
+ * Constants of the vectors, kept in memory on purpose: compilers would else make them anew in registers for every string,
+ * which costs more than the comparisons.
+ */
+extern const struct scan_bytes {
+	char quotes[32], backslashes[32], spaces[32];
+} scan_bytes;
 /* The letters that are an escape behind a backslash, without the u. */
 extern const bool scan_short_escapes[256];
 /*

@@ -39,10 +39,10 @@ static inline block_mask block_specials(const char *at, block_mask *ret_above)
 
 static inline __m128i stops(__m128i x)
 {
-	__m128i quotes = _mm_cmpeq_epi8(x, _mm_set1_epi8('"'));
-	__m128i backslashes = _mm_cmpeq_epi8(x, _mm_set1_epi8('\\'));
+	__m128i quotes = _mm_cmpeq_epi8(x, load(scan_bytes.quotes));
+	__m128i backslashes = _mm_cmpeq_epi8(x, load(scan_bytes.backslashes));
 	/* Signed: below the space are the control bytes and all above 0x7f. */
-	__m128i others = _mm_cmplt_epi8(x, _mm_set1_epi8(' '));
+	__m128i others = _mm_cmplt_epi8(x, load(scan_bytes.spaces));
 	return _mm_or_si128(_mm_or_si128(quotes, backslashes), others);
 }
 
