@@ -25,7 +25,7 @@ extern const struct output_ops output_http;
 
 void rig_init(struct rig *r)
 {
-	*r = (struct rig){ .folder = "/tmp/test_http.XXXXXX" };
+	*r = (struct rig){ .folder = "/tmp/test_http.XXXXXX", .share_bytes = SHARE_BYTES };
 	r->settings = (struct http_settings){
 		.batch_events = 1000, .batch_bytes = 1 << 20, .batch_wait_ms = 3600 * 1000, .in_flight = 1,
 		.timeout_ms = 10000, .connect_timeout_ms = 10000, .retry_min_ms = 2, .retry_max_ms = 20,
@@ -50,7 +50,7 @@ void rig_start(struct rig *r)
 	assert_int_equal(budget_create(&r->budget, 64 << 20), 0);
 	assert_int_equal(dead_letters_open(&r->dead_letters, r->folder, "siem", 1 << 20, &err), 0);
 	struct lane_options options = { .config = &r->config, .output = &r->output, .class_ = DATA_READ,
-		.share_bytes = SHARE_BYTES, .budget = r->budget, .dead_letters = r->dead_letters };
+		.share_bytes = r->share_bytes, .budget = r->budget, .dead_letters = r->dead_letters };
 	assert_int_equal(lane_start(&r->lane, &options, &err), 0);
 }
 

@@ -13,6 +13,7 @@ enum { RIG_DEADLINE_MS = 20000, RIG_TROUBLE_ROOM = 512 };
 struct rig {
 	struct server server;
 	struct http_settings settings; /* url NULL: the server in this process, which rig_start starts */
+	uint64_t share_bytes; /* of the lane */
 	struct config config;
 	struct config_output output;
 	struct budget *budget;

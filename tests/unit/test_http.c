@@ -419,6 +419,26 @@ static void in_flight_1_keeps_the_order_whatever_fails(void **state)
 	rig_end(&r);
 }
 
+/* What cannot grow, since the lane may hold no more, is sent before batch_wait is over. */
+static void a_small_share_of_memory_does_not_stall(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	r.share_bytes = 2000;
+	rig_start(&r);
+	for (unsigned i = 0; i < 10; i++)
+		rig_push_events(&r, 50, 10);
+	int64_t until_ms = clock_steady_ms() + RIG_DEADLINE_MS;
+	while (lane_counters(r.lane).delivered_events < 400 && clock_steady_ms() < until_ms)
+		rig_pause_ms(1);
+	assert_true(lane_counters(r.lane).delivered_events >= 400);
+	rig_drain(&r);
+	rig_assert_all_stored_in_order(&r);
+	assert_true(r.server.longest < 2 * 2000);
+	rig_end(&r);
+}
+
 static void stopping_leaves_what_has_no_outcome(void **state)
 {
 	(void)state;
@@ -504,6 +524,7 @@ int main(void)
 		cmocka_unit_test(refused_events_are_found_and_the_rest_goes_on),
 		cmocka_unit_test(connections_cut_in_the_body_halve_too),
 		cmocka_unit_test(in_flight_1_keeps_the_order_whatever_fails),
+		cmocka_unit_test(a_small_share_of_memory_does_not_stall),
 		cmocka_unit_test(stopping_leaves_what_has_no_outcome),
 		cmocka_unit_test(an_answer_may_speak_of_each_event),
 	};
