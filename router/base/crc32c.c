@@ -33,9 +33,9 @@ uint32_t crc32c_add_by_table(uint32_t crc, const void *bytes, size_t len)
 		uint64_t word;
 		memcpy(&word, p, 8);
 		word = le64toh(word) ^ crc;
-		crc = 0;
-		for (int k = 0; k < SLICES; k++)
-			crc ^= table[SLICES - 1 - k][word >> 8 * k & 0xff];
+		crc = table[7][word & 0xff] ^ table[6][word >> 8 & 0xff] ^ table[5][word >> 16 & 0xff] ^
+		      table[4][word >> 24 & 0xff] ^ table[3][word >> 32 & 0xff] ^ table[2][word >> 40 & 0xff] ^
+		      table[1][word >> 48 & 0xff] ^ table[0][word >> 56];
 	}
 	for (; len; p++, len--)
 		crc = crc >> 8 ^ table[0][(crc ^ *p) & 0xff];

@@ -49,7 +49,8 @@ int spool_sync(struct spool *);
 
 /*
  * The next record that was not read since open. The views are valid until the next call of spool_next. -EAGAIN: nothing
- * new. -EBADMSG: the record is damaged (bit rot): it is skipped and counted; call again.
+ * new. -EBADMSG: the record is damaged (bit rot): it is skipped and counted; call again. Other -errno: a segment cannot be
+ * opened now (too many open files): nothing is skipped, try again later.
  */
 int spool_next(struct spool *, struct spool_record *ret_record, uint64_t *ret_position);
 /* Everything up to and with this position was delivered. */
