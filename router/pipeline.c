@@ -195,7 +195,10 @@ static int start(struct pipeline *p, struct err *err)
 		resume_totals(p);
 	for (size_t i = 0; r == 0 && i < c->n_inputs; i++)
 		r = start_input(p, i, err);
-	return r == 0 ? start_threads(p, err) : r;
+	if (r == 0)
+		r = start_threads(p, err);
+	p->running = r == 0;
+	return r;
 }
 
 int pipeline_start(struct pipeline **ret_pipeline, const struct config *config, bool once, struct err *err)
@@ -404,23 +407,34 @@ enum pipeline_result pipeline_run(struct pipeline *p)
 
 /* ---- end ---- */
 
+/*
+ * Ends all threads. What a lane still has goes to its spool where it has one, and then is settled once more: else a restart
+ * would find it in the spool and at the source.
+ */
+static void stop_threads(struct pipeline *p)
+{
+	stop_inputs(p);
+	budget_stop(p->budget);
+	for (unsigned i = 0; i < p->n_lanes; i++)
+		lane_stop(p->lanes[i]);
+	for (size_t i = 0; i < p->config->n_inputs; i++)
+		if (p->inputs[i].started)
+			(void)pthread_join(p->inputs[i].thread, NULL);
+	for (unsigned i = 0; i < p->n_lanes; i++)
+		lane_wait(p->lanes[i]);
+	if (p->running)
+		settle(p);
+}
+
 void pipeline_end(struct pipeline *p)
 {
 	if (!p)
 		return;
 	if (p->inputs)
-		stop_inputs(p);
-	if (p->budget)
-		budget_stop(p->budget);
-	for (unsigned i = 0; i < p->n_lanes; i++)
-		lane_stop(p->lanes[i]);
-	for (size_t i = 0; p->inputs && i < p->config->n_inputs; i++) {
-		struct pipeline_input *in = &p->inputs[i];
-		if (in->started)
-			(void)pthread_join(in->thread, NULL);
-		if (in->input)
-			in->config->ops->close(in->input);
-	}
+		stop_threads(p);
+	for (size_t i = 0; p->inputs && i < p->config->n_inputs; i++)
+		if (p->inputs[i].input)
+			p->inputs[i].config->ops->close(p->inputs[i].input);
 	for (unsigned i = 0; i < p->n_lanes; i++)
 		lane_join(p->lanes[i]);
 	for (size_t i = 0; p->inputs && i < p->config->n_inputs; i++)

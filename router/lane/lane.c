@@ -319,11 +319,18 @@ void lane_stop(struct lane *l)
 	wake(l);
 }
 
+void lane_wait(struct lane *l)
+{
+	if (!l->ended)
+		(void)pthread_join(l->worker, NULL);
+	l->ended = true;
+}
+
 void lane_join(struct lane *l)
 {
 	if (!l)
 		return;
-	(void)pthread_join(l->worker, NULL);
+	lane_wait(l);
 	l->ops->close(l->sink);
 	free_list(l->taken);
 	backlog_close(l->backlog);

@@ -79,7 +79,9 @@ int lane_refuse(struct lane *, const char *input, struct view event, const char 
 void lane_finish(struct lane *);
 /* Ends the worker soon: what has no outcome stays open in the ledger. lane_push returns -ESHUTDOWN from now on. */
 void lane_stop(struct lane *);
-/* Waits for the worker's end and frees the lane. After lane_stop. */
+/* Waits for the worker's end: what it could put into the spool is there now, and closed in the ledgers. After lane_stop. */
+void lane_wait(struct lane *);
+/* lane_wait, and frees the lane. Ledgers must still be there. */
 void lane_join(struct lane *);
 
 /* All that this lane has closed in ledgers so far survives power loss when this returns 0. Main's thread. */

@@ -32,6 +32,7 @@ struct lane {
 	char fields[LANE_NAME_ROOM + 32]; /* for the log */
 	int wake_fd;
 	pthread_t worker;
+	bool ended;                         /* main's: the worker was joined */
 	pthread_mutex_t accounts;           /* over `counters` alone: taken last, held for a few additions */
 	struct lane_counters counters;
 	_Atomic int64_t progress_ms;

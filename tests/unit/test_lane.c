@@ -97,9 +97,25 @@ struct rig {
 	struct ledger *ledger;
 	struct lane *lane;
 	char folder[64];
+	char spool[80];
 };
 
-static void setup(struct rig *r, uint64_t share, int guarantee)
+static void start(struct rig *r, uint64_t share)
+{
+	struct err err;
+	struct lane_options options = {
+		.config = &r->config,
+		.output = &r->output,
+		.class_ = ADMIN_READ,
+		.share_bytes = share,
+		.budget = r->budget,
+		.dead_letters = r->dead,
+		.spool_folder = r->output.common.spool_max ? r->spool : NULL,
+	};
+	assert_int_equal(lane_start(&r->lane, &options, &err), 0);
+}
+
+static void setup_spool(struct rig *r, uint64_t share, int guarantee, uint64_t spool_max)
 {
 	struct err err;
 	memset(r, 0, sizeof *r);
@@ -110,18 +126,18 @@ static void setup(struct rig *r, uint64_t share, int guarantee)
 	assert_non_null(mkdtemp(r->folder));
 	r->output = (struct config_output){ .name = (char *)"out", .ops = &ops };
 	r->output.common.guarantee = guarantee;
+	r->output.common.spool_max = spool_max;
+	r->output.common.spool_after_ms = 10;
+	(void)snprintf(r->spool, sizeof r->spool, "%s/spool", r->folder);
 	assert_int_equal(budget_create(&r->budget, 1 << 20), 0);
 	assert_int_equal(dead_letters_open(&r->dead, r->folder, "out", 1 << 20, &err), 0);
 	assert_int_equal(ledger_create(&r->ledger, 1, NULL, NULL), 0);
-	struct lane_options options = {
-		.config = &r->config,
-		.output = &r->output,
-		.class_ = ADMIN_READ,
-		.share_bytes = share,
-		.budget = r->budget,
-		.dead_letters = r->dead,
-	};
-	assert_int_equal(lane_start(&r->lane, &options, &err), 0);
+	start(r, share);
+}
+
+static void setup(struct rig *r, uint64_t share, int guarantee)
+{
+	setup_spool(r, share, guarantee, 0);
 }
 
 static void teardown(struct rig *r)
@@ -283,6 +299,95 @@ static void finish_flushes_once_the_queue_is_empty(void **state)
 	teardown(&r);
 }
 
+static bool is_settled(struct rig *r)
+{
+	return ledger_idle(r->ledger);
+}
+
+static void a_stalled_lane_spools_and_keeps_the_order(void **state)
+{
+	struct rig r;
+	(void)state;
+	setup_spool(&r, 150, AT_LEAST_ONCE, 64 << 20);
+	play.blocked = true;
+	char text[] = "aA";
+	for (int i = 0; i < 26; i++, text[0]++, text[1]++)
+		assert_int_equal(push(&r, text), 0); /* far more than the queue takes: none waits for the sink */
+	wait_until(is_settled, &r);
+	assert_false(lane_idle(r.lane));
+	struct lane_counters c = lane_counters(r.lane);
+	assert_int_equal(c.received_events, 52);
+	assert_int_equal(lane_held(&c), 52);
+	assert_true(c.spooled_events >= 48); /* a batch or two may be in hand */
+	play.blocked = false;
+	wait_until(is_idle, &r);
+	assert_memory_equal(play.order, "aAbBcCdDeEfFgGhHiIjJkKlLmMnNoOpPqQrRsStTuUvVwWxXyYzZ", 52);
+	c = lane_counters(r.lane);
+	assert_int_equal(c.delivered_events, 52);
+	assert_int_equal(c.spooled_events, 0);
+	assert_int_equal(push(&r, "!"), 0); /* direct again */
+	wait_until(is_idle, &r);
+	assert_int_equal(play.order[52], '!');
+	teardown(&r);
+}
+
+static void what_is_spooled_outlives_the_lane(void **state)
+{
+	struct rig r;
+	(void)state;
+	setup_spool(&r, 150, AT_LEAST_ONCE, 64 << 20);
+	play.blocked = true;
+	assert_int_equal(push(&r, "ab"), 0);
+	assert_int_equal(push(&r, "cd"), 0);
+	wait_until(is_settled, &r);
+	assert_int_equal(push(&r, "ef"), 0);
+	lane_stop(r.lane); /* with something in hand, something spooled, something perhaps in the queue */
+	lane_join(r.lane);
+	assert_true(ledger_idle(r.ledger)); /* all of it is safe */
+	play.blocked = false;
+	start(&r, 150);
+	wait_until(is_idle, &r);
+	assert_int_equal(play.taken, 6);
+	assert_memory_equal(play.order, "abcdef", 6);
+	teardown(&r);
+}
+
+enum { MANY = 300 };
+
+static void *push_many(void *context)
+{
+	for (int i = 0; i < MANY; i++)
+		if (push(context, "xy") < 0)
+			return NULL;
+	return context;
+}
+
+static bool is_full(struct rig *r)
+{
+	char trouble[256];
+	lane_trouble(r->lane, trouble, sizeof trouble);
+	return strstr(trouble, "the spool takes no more") != NULL;
+}
+
+static void a_full_spool_makes_the_input_wait(void **state)
+{
+	struct rig r;
+	pthread_t thread;
+	void *result;
+	(void)state;
+	setup_spool(&r, 150, AT_LEAST_ONCE, 4096);
+	play.blocked = true;
+	assert_int_equal(pthread_create(&thread, NULL, push_many, &r), 0);
+	wait_until(is_full, &r);
+	assert_true(lane_counters(r.lane).received_events < 2 * MANY);
+	play.blocked = false;
+	(void)pthread_join(thread, &result);
+	assert_non_null(result);
+	wait_until(is_idle, &r);
+	assert_int_equal(lane_counters(r.lane).delivered_events, 2 * MANY);
+	teardown(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +396,9 @@ int main(void)
 		cmocka_unit_test(a_full_lane_makes_its_input_wait),
 		cmocka_unit_test(best_effort_drops_and_counts),
 		cmocka_unit_test(stopping_leaves_spans_open),
+		cmocka_unit_test(a_stalled_lane_spools_and_keeps_the_order),
+		cmocka_unit_test(what_is_spooled_outlives_the_lane),
+		cmocka_unit_test(a_full_spool_makes_the_input_wait),
 		cmocka_unit_test(finish_flushes_once_the_queue_is_empty),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
