@@ -4,8 +4,10 @@ The image of docker/ is built and run with whatever is to be had: docker, podman
 The base is debian:bookworm-slim where it can be pulled, else a Debian 12 made by debootstrap.
 """
 import os
+import pathlib
 import shutil
 import subprocess
+import tempfile
 
 import pytest
 
@@ -85,16 +87,21 @@ class Buildah:
         call(*self.options, 'rmi', '--all', '--force')
 
 
-def debian_by_debootstrap(folder):
-    """A minimal Debian 12, or why not. The packages' way to the mirror is the host's."""
+def debian_by_debootstrap():
+    """A tar of a minimal Debian 12, made once and kept, or None. The way to the packages is the host's."""
+    cache = pathlib.Path(os.environ.get('XDG_CACHE_HOME', pathlib.Path.home() / '.cache')) / 'audit-router'
+    tar = cache / 'debian-12-minbase.tar'
+    if tar.exists():
+        return tar
     if os.geteuid() != 0 or not shutil.which('debootstrap'):
         return None
-    made = call('debootstrap', '--variant=minbase', 'bookworm', folder / 'debian')
-    if made.returncode:
-        return None
-    tar = folder / 'debian.tar'
-    assert call('tar', '-C', folder / 'debian', '--exclude=./dev/*', '-cf', tar, '.').returncode == 0
-    shutil.rmtree(folder / 'debian')
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache) as folder:
+        if call('debootstrap', '--variant=minbase', 'bookworm', f'{folder}/debian').returncode:
+            return None
+        made = call('tar', '-C', f'{folder}/debian', '--exclude=./dev/*', '-cf', f'{folder}/debian.tar', '.')
+        assert made.returncode == 0, made.stderr
+        os.replace(f'{folder}/debian.tar', tar)
     return tar
 
 
@@ -114,10 +121,10 @@ def engine(tmp_path_factory):
 
 
 @pytest.fixture(scope='module')
-def image(engine, tmp_path_factory):
+def image(engine):
     base = 'docker.io/library/debian:bookworm-slim'
     if not engine.pull(base):
-        tar = debian_by_debootstrap(tmp_path_factory.mktemp('base'))
+        tar = debian_by_debootstrap()
         if not tar:
             pytest.skip('debian:bookworm-slim cannot be pulled, and debootstrap does not make one')
         base = 'localhost/audit-router-test-base'
