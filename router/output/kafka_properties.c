@@ -22,7 +22,8 @@ static const struct {
 	{ "acks", "all" },
 	{ "enable.idempotence", "true" },
 	{ "message.timeout.ms", "0" },            /* never give up: no event is lost */
-	{ "linger.ms", "10" },
+	{ "linger.ms", "20" },
+	{ "message.copy.max.bytes", "500" },      /* the compressor reads larger ones where they are */
 	{ "message.max.bytes", "100000000" },     /* a broker limits what is sent, which is compressed: it decides */
 	{ "reconnect.backoff.max.ms", "500" },    /* with 10 s a few cut connections cost a minute */
 	{ "socket.nagle.disable", "true" },
