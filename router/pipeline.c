@@ -139,6 +139,10 @@ static int start_input(struct pipeline *p, size_t i, struct err *err)
 		.once = p->once,
 	};
 	_free_ const char **lane_states = resume_input(p, in, &options);
+	_free_ const char **outputs = mem_zero(p->n_lanes, sizeof *outputs);
+	for (unsigned lane = 0; lane < p->n_lanes; lane++)
+		outputs[lane] = lane_output(p->lanes[lane])->name;
+	options.lane_outputs = outputs;
 	struct err inner = { 0 };
 	r = in->config->ops->open(&in->input, &options, &inner);
 	if (r < 0)

@@ -35,6 +35,8 @@ struct input_options {
 	uint64_t position;
 	/* By lane: the same for a lane that is ahead of the input; NULL: it is not. Valid during open(). */
 	const char *const *lane_states;
+	/* By lane: the name of its output. Valid during open(). */
+	const char *const *lane_outputs;
 	unsigned n_lanes;
 };
 
