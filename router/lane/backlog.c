@@ -40,6 +40,8 @@ struct backlog {
 	int64_t after_ms;
 	bool behind;
 	bool full;
+	bool failing;                   /* the spool cannot be read: told, tried again */
+	bool forgot;                    /* the read position moved since it was last saved */
 	int64_t full_next_ms;
 	uint64_t skip_to;               /* positions up to this are in the sink's hands already */
 	struct stored *head, *tail;     /* batches in memory whose records are in the spool */
@@ -94,7 +96,7 @@ struct backlog_state backlog_state(struct backlog *b)
 /* Makes what was appended durable, and only then lets the ledger know. */
 static int sync_spool(struct backlog *b)
 {
-	if (!b->unsynced_since_ms)
+	if (!b->unsynced_since_ms && !b->forgot)
 		return 0;
 	int r = spool_sync(b->spool);
 	if (r < 0) {
@@ -106,6 +108,7 @@ static int sync_spool(struct backlog *b)
 	for (size_t i = 0; i < b->n_spans; i++)
 		ledger_close(b->spans[i], b->lane->options.number);
 	b->n_spans = 0;
+	b->forgot = false;
 	b->unsynced_bytes = 0;
 	b->unsynced_since_ms = 0;
 	return 0;
@@ -273,6 +276,10 @@ static void forget_done(struct backlog *b)
 	}
 	if (last) {
 		spool_forget(b->spool, last);
+		/* The read position is saved with the next fsync, soon: what was delivered since then comes again after a crash. */
+		b->forgot = true;
+		if (!b->unsynced_since_ms)
+			b->unsynced_since_ms = clock_steady_ms();
 		b->lane->backlogged = b->head || b->behind || b->pending;
 	}
 }
@@ -341,15 +348,24 @@ static void add_record(struct backlog *b, struct batch *batch, const struct spoo
 	record_fill(batch, record, &e, &b->attributes, b->lane->options.key);
 }
 
-/* The next record that the sink does not have yet. Damaged ones are passed over, counted by the spool. */
-static int next_record(struct backlog *b, struct spool_record *ret_record, uint64_t *ret_position)
+/*
+ * The next record that the sink does not have yet; false: none now. Damaged ones are passed over, counted by the spool. A spool
+ * that cannot be read is not one that has been read to its end: the lane stays behind, and tries again.
+ */
+static bool next_record(struct backlog *b, struct spool_record *ret_record, uint64_t *ret_position)
 {
 	for (;;) {
 		int r = spool_next(b->spool, ret_record, ret_position);
+		bool failing = r < 0 && r != -EAGAIN && r != -EBADMSG;
 		if (r == -EBADMSG)
 			lane_report(b->lane, "the spool has damaged records: they are passed over and counted");
-		else if (r < 0 || *ret_position > b->skip_to)
-			return r;
+		if (failing && !b->failing)
+			lane_report(b->lane, "the spool cannot be read");
+		if (!failing && b->failing)
+			lane_report(b->lane, NULL);
+		b->failing = failing;
+		if (r != -EBADMSG && (r < 0 || *ret_position > b->skip_to))
+			return r == 0;
 	}
 }
 
@@ -358,7 +374,7 @@ static struct batch *read_batch(struct backlog *b, struct batch *batch, uint64_t
 {
 	struct spool_record r;
 	uint64_t position;
-	while ((!batch || batch->bytes < BATCH_BYTES) && next_record(b, &r, &position) == 0) {
+	while ((!batch || batch->bytes < BATCH_BYTES) && next_record(b, &r, &position)) {
 		if (batch && !belongs(batch, &r)) {
 			b->ahead = new_batch(b, &r);
 			add_record(b, b->ahead, &r);
@@ -397,7 +413,7 @@ struct batch *backlog_next(struct backlog *b)
 		return batch;
 	}
 	/* All is read: what comes now may go the short way, unless it waits for room in the spool. */
-	if (!b->pending && !b->full) {
+	if (!b->pending && !b->full && !b->failing) {
 		count_damaged(b);
 		b->behind = false;
 		l->backlogged = b->head != NULL;
