@@ -25,6 +25,7 @@ struct command {
 	X(run, "-c FILE [--once]", "route; --once: end when every input is at its end and all is delivered")    \
 	X(check, "-c FILE", "say what is wrong with a configuration (file:line:column), connect to nothing")    \
 	X(classify, "[--summary] [FILE...]", "say the class of each event and the rule that decided")          \
+	X(policy, "check|explain|apply|diff ...", "what an audit Policy says of itself, and makes of recorded events") \
 	X(replay, "-c FILE DEADLETTERS", "send dead letters again (classified, filtered and redacted anew)")     \
 	X(reference, "[--schema]", "every setting: type, default, range, help")
 

@@ -32,6 +32,11 @@ struct policy;
  */
 int policy_load(struct policy **ret_policy, const char *path, struct problems *problems);
 int policy_parse(struct policy **ret_policy, const char *file, struct view bytes, struct problems *problems);
+/*
+ * As policy_load, for policy_lint and policy_print: where the policy is refused, *ret_policy holds what could be understood
+ * all the same (NULL: nothing was read), and nothing may be decided with it. To be closed in any case.
+ */
+int policy_examine(struct policy **ret_policy, const char *path, struct problems *problems);
 void policy_close(struct policy *); /* NULL is fine */
 
 struct policy_decision {
@@ -49,13 +54,19 @@ static inline bool policy_keeps(struct policy_decision d)
 	return d.level != LEVEL_NONE && !d.omitted;
 }
 
+/* What two policies, one after the other, make of an event: the lower level, and what either omits. The rule is b's. */
+struct policy_decision policy_both(struct policy_decision a, struct policy_decision b);
+
 /*
  * Adds the edits that bring the event down to the decision: `level` rewritten, bodies cut, managedFields cut. None where
- * nothing changes. The event is kept (policy_keeps).
+ * nothing changes. The event is kept (policy_keeps). Once an event and struct edits; of several policies take policy_both.
  */
-void policy_edit(const struct policy *, struct policy_decision, const struct event *, struct edits *);
+void policy_edit(struct policy_decision, const struct event *, struct edits *);
 
 size_t policy_rules(const struct policy *);
+bool policy_is_filter(const struct policy *);                           /* an AuditFilter */
+enum event_level policy_rule_level(const struct policy *, size_t rule); /* drop: None; keep: RequestResponse */
+unsigned policy_rule_line(const struct policy *, size_t rule);          /* in its file */
 /* The policy as understood, as one line of JSON (`policy check --print`). */
 void policy_print(const struct policy *, struct buf *out);
 /* Adds what is legal but likely a mistake, as warnings with their places (lint.c lists the checks). */
