@@ -279,7 +279,7 @@ int config_parse(struct config **ret_config, const char *name, const char *folde
 	read_root(&reader, tree, c);
 	c->path = mem_text(view_of(name));
 	c->folder = mem_text(view_of(folder));
-	tree_close(tree);
+	c->tree = tree;
 	if (problems->errors > errors) {
 		config_close(c);
 		return -EINVAL;
@@ -351,6 +351,7 @@ void config_close(struct config *c)
 	section_finish(&config_section, c);
 	free(c->path);
 	free(c->folder);
+	tree_close(c->tree);
 	free(c);
 }
 

@@ -59,6 +59,8 @@ struct config_output {
 	} common;
 };
 
+struct tree;
+
 struct config {
 	char *path;   /* as given */
 	char *folder; /* relative paths count from here; absolute */
@@ -76,6 +78,8 @@ struct config {
 	size_t n_inputs;
 	struct config_output *outputs;
 	size_t n_outputs;
+
+	struct tree *tree; /* the file as it was written, for config_changes */
 };
 
 /*
@@ -88,10 +92,16 @@ int config_parse(struct config **ret_config, const char *name, const char *folde
 	struct problems *problems);
 void config_close(struct config *); /* NULL is fine */
 
+/*
+ * The keys that differ between two loads of a file and that only a restart takes over ("memory_max, outputs.siem.url"), added
+ * to `names`. Returns how many. Keys that SIGHUP takes over are not among them.
+ */
+struct buf;
+size_t config_changes(const struct config *before, const struct config *after, struct buf *names);
+
 /* Which classes the output gets: those it names, or all that are on. Bits. */
 unsigned config_output_classes(const struct config *, const struct config_output *);
 
 /* Every setting as Markdown (REFERENCE.md) or as a JSON schema for editors, printed from the tables. */
-struct buf;
 void config_print_reference(struct buf *);
 void config_print_schema(struct buf *);

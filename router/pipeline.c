@@ -51,6 +51,7 @@ static int take_signals(struct pipeline *p, struct err *err)
 	(void)sigaddset(&set, SIGTERM);
 	(void)sigaddset(&set, SIGINT);
 	(void)sigaddset(&set, SIGUSR1);
+	(void)sigaddset(&set, SIGHUP);
 	(void)pthread_sigmask(SIG_BLOCK, &set, &p->signals_before);
 	(void)signal(SIGPIPE, SIG_IGN);
 	p->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -186,6 +187,7 @@ static int start(struct pipeline *p, struct err *err)
 	p->abandoned = mem_zero(n, sizeof *p->abandoned);
 	p->inputs = mem_zero(c->n_inputs, sizeof *p->inputs);
 	p->routing.lanes = p->lanes;
+	p->routing.n_lanes = n;
 	p->routing.budget = p->budget;
 	p->totals_before = mem_zero(n, sizeof *p->totals_before);
 	r = take_signals(p, err);
@@ -276,7 +278,7 @@ static void settle(struct pipeline *p)
 		free(settlements[i].lanes);
 }
 
-/* Sleeps until news, a signal or the tick. True: SIGTERM or SIGINT came. SIGUSR1 is served here. */
+/* Sleeps until news, a signal or the tick. True: SIGTERM or SIGINT came. SIGUSR1 and SIGHUP are served here. */
 static bool wait_for_news(struct pipeline *p)
 {
 	struct pollfd fds[] = { { .fd = p->signal_fd, .events = POLLIN }, { .fd = p->news_fd, .events = POLLIN } };
@@ -288,6 +290,8 @@ static bool wait_for_news(struct pipeline *p)
 	while (read(p->signal_fd, &info, sizeof info) == sizeof info) {
 		if (info.ssi_signo == SIGUSR1)
 			accounts_print(p);
+		else if (info.ssi_signo == SIGHUP)
+			pipeline_reload(p);
 		else
 			end = true;
 	}

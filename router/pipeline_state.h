@@ -50,6 +50,9 @@ struct pipeline {
 	bool wrong;                       /* something besides the counters makes the exit code 1 */
 };
 
+/* reload.c: SIGHUP. What is wrong with the file is said, and then all stays as it was. */
+void pipeline_reload(struct pipeline *);
+
 /* resume.c: what a start takes from the checkpoint, and what is put there. */
 void resume_totals(struct pipeline *);
 /* Fills in where the input goes on; the lane states are borrowed from the checkpoint, the array is the caller's to free. */

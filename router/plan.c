@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "router/base/buf.h"
 
@@ -35,10 +36,11 @@ static int load_classifier(struct plan *p, struct problems *problems)
 static int add_lane(struct plan *p, const struct config_output *output, enum audit_class class_, struct problems *problems)
 {
 	const struct config_output_common *common = &output->common;
-	struct plan_lane *lane = &p->lanes[p->n_lanes++];
+	struct plan_lane *lane = &p->lanes[p->n_lanes];
 	*lane = (struct plan_lane){
 		.output = output,
 		.class_ = class_,
+		.number = p->n_lanes++,
 		.key = output->ops->key ? output->ops->key(output) : KEY_NONE,
 		.max_event_bytes = common->max_event_bytes,
 	};
@@ -86,6 +88,30 @@ int plan_create(struct plan **ret_plan, const struct config *config, struct prob
 	return 0;
 }
 
+static const struct plan_lane *find_lane(const struct plan *p, const struct plan_lane *wanted)
+{
+	for (unsigned i = 0; i < p->n_lanes; i++)
+		if (p->lanes[i].class_ == wanted->class_ && strcmp(p->lanes[i].output->name, wanted->output->name) == 0)
+			return &p->lanes[i];
+	return NULL;
+}
+
+int plan_adopt_lanes(struct plan *reloaded, const struct plan *running, const char **ret_missing)
+{
+	for (unsigned i = 0; i < reloaded->n_lanes; i++) {
+		struct plan_lane *lane = &reloaded->lanes[i];
+		const struct plan_lane *same = find_lane(running, lane);
+		if (!same) {
+			*ret_missing = lane->output->name;
+			return -ENOENT;
+		}
+		lane->number = same->number;
+		lane->key = same->key;
+		lane->max_event_bytes = same->max_event_bytes;
+	}
+	return 0;
+}
+
 struct plan *plan_hold(struct plan *p)
 {
 	p->references++;
@@ -102,5 +128,6 @@ void plan_release(struct plan *p)
 	}
 	free(p->lanes);
 	classifier_close(p->classifier);
+	config_close(p->owned);
 	free(p);
 }

@@ -16,6 +16,7 @@
 struct plan_lane {
 	const struct config_output *output;
 	enum audit_class class_;
+	unsigned number;               /* of the lane, in all that is kept by lane */
 	enum record_key key;
 	struct matcher *only, *except; /* NULL: unsaid */
 	uint64_t max_event_bytes;      /* 0: none */
@@ -23,13 +24,19 @@ struct plan_lane {
 
 struct plan {
 	_Atomic uint32_t references;
-	const struct config *config; /* outlives the plan */
+	const struct config *config;
+	struct config *owned;        /* the same, where the plan frees it (a reload's) */
 	struct classifier *classifier;
-	struct plan_lane *lanes;     /* sorted by class, then as in the file; index = lane's number */
+	struct plan_lane *lanes;     /* sorted by class, then as in the file */
 	unsigned n_lanes;
 	unsigned class_first[AUDIT_CLASSES + 1]; /* lanes of class c: class_first[c] .. class_first[c + 1] - 1 */
 };
 
 int plan_create(struct plan **ret_plan, const struct config *, struct problems *);
+/*
+ * Gives a reloaded plan's lanes the numbers that the running ones have, and what of them only a restart changes. -ENOENT: it
+ * has a lane that does not run; *ret_missing is its output's name.
+ */
+int plan_adopt_lanes(struct plan *reloaded, const struct plan *running, const char **ret_missing);
 struct plan *plan_hold(struct plan *);
 void plan_release(struct plan *); /* NULL is fine */

@@ -29,6 +29,7 @@ int feed_create(struct feed **ret_feed, struct routing *routing, const struct co
 	f->cluster = input->cluster ? input->cluster : routing->plan->config->cluster;
 	if (!f->cluster)
 		f->cluster = "";
+	f->cluster_view = view_of(f->cluster);
 	f->decoder = decode_create(DECODE_BEST);
 	f->item_decoder = decode_create(DECODE_BEST);
 	f->next_seq = mem_zero(n_lanes, sizeof *f->next_seq);
@@ -89,7 +90,7 @@ static struct batch *lane_batch(struct feed *f, unsigned lane)
 /* Hands the batches to their lanes. A lane that was given up on leaves its events open: the source has them. */
 static int span_end(struct feed *f, uint64_t end)
 {
-	for (unsigned i = 0; i < f->plan->n_lanes; i++) {
+	for (unsigned i = 0; i < f->routing->n_lanes; i++) {
 		struct batch *b = f->batches[i];
 		if (f->drops[i].events)
 			lane_drop(f->routing->lanes[i], f->drops[i].events, f->drops[i].bytes);
@@ -166,25 +167,24 @@ static void refuse(struct feed *f, unsigned lane, const struct event *e)
 	}
 }
 
-static void add_to_lane(struct feed *f, unsigned lane, const struct event *e, struct verdict v)
+static void add_to_lane(struct feed *f, const struct plan_lane *lane, const struct event *e, struct verdict v)
 {
-	const uint64_t bytes_max = f->plan->lanes[lane].max_event_bytes;
 	edits_clear(&f->edits);
-	if (bytes_max && e->bytes.len > bytes_max) {
-		enum ladder_step step = ladder_fit(&f->edits, e, bytes_max);
+	if (lane->max_event_bytes && e->bytes.len > lane->max_event_bytes) {
+		enum ladder_step step = ladder_fit(&f->edits, e, lane->max_event_bytes);
 		f->counters.cut[step]++;
 		if (step == LADDER_TOO_LARGE) {
-			refuse(f, lane, e);
+			refuse(f, lane->number, e);
 			return;
 		}
 	}
-	struct batch *b = lane_batch(f, lane);
+	struct batch *b = lane_batch(f, lane->number);
 	struct record *r = batch_add(b);
 	r->bytes = lane_bytes(f, b, e);
 	r->rule = v.rule;
 	r->class_ = (uint8_t)v.class_;
 	b->bytes += r->bytes.len;
-	record_fill(b, r, e, &f->attributes, f->plan->lanes[lane].key);
+	record_fill(b, r, e, &f->attributes, lane->key);
 }
 
 static bool lane_wants(const struct plan_lane *lane, const struct attributes *a)
@@ -219,18 +219,20 @@ static bool dropped(struct feed *f, enum audit_class c, size_t bytes)
 static void route_event(struct feed *f, const struct event *e)
 {
 	attributes_of(e, &f->attributes);
+	f->attributes.cluster = f->cluster_view;
 	struct verdict v = classifier_classify(f->plan->classifier, &f->attributes);
 	f->counters.class_events[v.class_]++;
 	f->counters.class_bytes[v.class_] += e->bytes.len;
 	if (dropped(f, v.class_, e->bytes.len))
 		return;
 	for (unsigned i = f->plan->class_first[v.class_]; i < f->plan->class_first[v.class_ + 1]; i++) {
-		if (f->lane_skip && f->event_end <= f->lane_skip[i])
+		const struct plan_lane *lane = &f->plan->lanes[i];
+		if (f->lane_skip && f->event_end <= f->lane_skip[lane->number])
 			continue; /* before the restart this lane had it */
-		if (lane_wants(&f->plan->lanes[i], &f->attributes))
-			add_to_lane(f, i, e, v);
+		if (lane_wants(lane, &f->attributes))
+			add_to_lane(f, lane, e, v);
 		else
-			drop_from_lane(f, i, e->bytes.len);
+			drop_from_lane(f, lane->number, e->bytes.len);
 	}
 }
 

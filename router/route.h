@@ -39,7 +39,8 @@ struct feed_counters {
 struct routing {
 	pthread_mutex_t plan_mutex;
 	struct plan *plan;
-	struct lane **lanes;            /* plan->n_lanes */
+	struct lane **lanes;            /* by number */
+	unsigned n_lanes;
 	_Atomic bool stopping;
 	struct budget *budget;
 	struct dead_letters *broken;    /* of the inputs */
@@ -49,6 +50,7 @@ struct feed {
 	struct routing *routing;
 	const struct config_input *input;
 	const char *cluster;
+	struct view cluster_view;       /* the same */
 	struct ledger *ledger;
 	struct decoder *decoder, *item_decoder;
 	uint64_t *next_seq;             /* a lane */
