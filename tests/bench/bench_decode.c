@@ -9,10 +9,12 @@
 #include <string.h>
 #include <time.h>
 
+#include "classifiers/classifier.h"
 #include "router/base/buf.h"
 #include "router/base/io.h"
 #include "router/base/units.h"
 #include "router/event/decode.h"
+#include "router/match/matcher.h"
 
 static const uint64_t LOG_BYTES_MAX = 4ull << 30;
 enum { ROUNDS_DEFAULT = 10, JANSSON_ROUNDS = 2 };
@@ -68,6 +70,27 @@ static uint64_t run_decode(struct log *log, void *context)
 	return good;
 }
 
+struct classify {
+	struct decoder *decoder;
+	struct classifier *classifier;
+};
+
+/* All that a router must know of an event to send it on. */
+static uint64_t run_classify(struct log *log, void *context)
+{
+	struct classify *c = context;
+	struct event event;
+	struct attributes attributes;
+	uint64_t sum = 0;
+	for (size_t i = 0, end; i < log->n; i++) {
+		if (decode_line(c->decoder, log->lines[i], &event, &end) != DECODE_OK)
+			continue;
+		attributes_of(&event, &attributes);
+		sum += classifier_classify(c->classifier, &attributes).rule;
+	}
+	return sum;
+}
+
 static uint64_t run_jansson(struct log *log, void *context)
 {
 	uint64_t good = 0;
@@ -94,6 +117,19 @@ static void measure(struct log *log, const char *what, int rounds, uint64_t (*ru
 	printf("{\"bench\":\"decode\",\"what\":\"%s\",\"bytes\":%zu,\"events\":%zu,\"seconds\":%.6f,\"gb_per_s\":%.3f}\n", what,
 		log->bytes.len, log->n, best, (double)log->bytes.len / best / 1e9);
 	fflush(stdout);
+}
+
+static void measure_classify(struct log *log, int rounds)
+{
+	struct problems problems = { 0 };
+	struct classify c = { .decoder = decode_create(DECODE_BEST) };
+	if (classifier_load(&c.classifier, "gke", NULL, NULL, 0, &problems))
+		problems_print(&problems);
+	else
+		measure(log, "decode+classify", rounds, run_classify, &c);
+	problems_finish(&problems);
+	classifier_close(c.classifier);
+	decode_destroy(c.decoder);
 }
 
 static void split(struct log *log)
@@ -138,6 +174,7 @@ int main(int argc, char **argv)
 		measure(&log, what, (int)rounds, run_decode, d);
 		decode_destroy(d);
 	}
+	measure_classify(&log, (int)rounds);
 	measure(&log, "jansson", JANSSON_ROUNDS, run_jansson, NULL);
 	free(log.lines);
 	free(log.copy);
