@@ -48,6 +48,24 @@ static void add_space(struct random *r, struct buf *out)
 		buf_add_byte(out, " \t\r\n"[random_below(r, 4)]);
 }
 
+/* Surrogates in any pairing, characters of two to four bytes, and bytes that are nearly some. */
+static void add_odd_characters(struct random *r, struct buf *out)
+{
+	static const char *const good[] = { "\xc3\xa9", "\xe0\xa4\x85", "\xe6\x97\xa5", "\xed\x9f\xbf", "\xee\x80\x80", "\xf0\x9f\x98\x80",
+		"\xf4\x8f\xbf\xbf", "x" };
+	static const uint8_t edges[] = { 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xed, 0xef, 0xf0, 0xf1,
+		0xf4, 0xf5, 0xff };
+	uint64_t what = random_below(r, 3), n = 1 + random_below(r, what ? 30 : 3);
+	uint64_t bad = random_below(r, 2) ? n : random_below(r, n);
+	for (uint64_t i = 0; i < n; i++)
+		if (!what)
+			buf_addf(out, "\\u%04x", (unsigned)(0xd000 + random_below(r, 0x1000)));
+		else if (i == bad)
+			buf_add_byte(out, (char)PICK(r, edges));
+		else
+			buf_addf(out, "%s", PICK(r, good));
+}
+
 /* A text's insides: runs of plain bytes, broken by whatever is odd. */
 static void add_text(struct random *r, struct buf *out)
 {
@@ -60,7 +78,9 @@ static void add_text(struct random *r, struct buf *out)
 	for (uint64_t i = 0; i < parts; i++) {
 		size_t len = random_below(r, random_below(r, 6) ? 30 : sizeof plain - 1), from = random_below(r, sizeof plain - len);
 		buf_add(out, plain + from, len);
-		if (parts > 1 || !random_below(r, 10))
+		if (!random_below(r, 20))
+			add_odd_characters(r, out);
+		else if (parts > 1 || !random_below(r, 10))
 			buf_addf(out, "%s", PICK(r, odd));
 	}
 }

@@ -12,6 +12,7 @@
 #include "router/base/buf.h"
 #include "router/event/decode.h"
 #include "router/event/text.h"
+#include "tests/tools/tame.h"
 
 enum { KINDS_MAX = 4 };
 static struct decoder *decoders[KINDS_MAX];
@@ -584,6 +585,8 @@ static void what_the_apiserver_writes_wrong_is_flagged(void **state)
 		{ "\\udfff", EVENT_LONE_SURROGATE },
 		{ "\\ud800\\ud800\\udc00", EVENT_LONE_SURROGATE },
 		{ "\\ud800x\\udc00", EVENT_LONE_SURROGATE },
+		{ "\\ud800\\udbff", EVENT_LONE_SURROGATE },
+		{ "\\ud800\\ue000", EVENT_LONE_SURROGATE },
 		{ "\\uD83D\\uDE00", 0 },
 		{ "\\udbff\\udfff", 0 },
 		{ "\\ud7ff\\ue000", 0 },
@@ -608,6 +611,62 @@ static void what_the_apiserver_writes_wrong_is_flagged(void **state)
 	}
 	/* A good string, then bytes above 0x7f outside of it. */
 	check_line(VIEW("{" SV ",\"a\":\"b\"\xff}"), DECODE_BAD, sizeof "{" SV ",\"a\":\"b\"" - 1);
+}
+
+/* Bytes from the edges of what UTF-8 allows, at changing places of a text that blocks cover. */
+static void utf8_is_judged_alike_at_every_place(void **state)
+{
+	static const uint8_t edges[] = { 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xed, 0xf0, 0xf4, 0xf5, 0xff };
+	enum { N = sizeof edges };
+	(void)state;
+	for (unsigned i = 0; i < N * N * N * N; i++) {
+		char bytes[] = { (char)edges[i % N], (char)edges[i / N % N], (char)edges[i / N / N % N], (char)edges[i / N / N / N], 0 };
+		char line[256];
+		(void)snprintf(line, sizeof line, "{" SV ",\"a\":\"%.*s%s\xc3\xa9%s\"}", (int)(i % 37),
+			"0123456789012345678901234567890123456789", bytes, "\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5\xe6\x97\xa5");
+		const uint8_t *p = (const uint8_t *)bytes;
+		bool good = true;
+		while (p < (const uint8_t *)bytes + 4) {
+			struct buf tamed = { 0 };
+			good &= tame_add_character(&tamed, &p, (const uint8_t *)bytes + 4);
+			buf_finish(&tamed);
+		}
+		struct event event;
+		size_t end;
+		for (size_t j = 0; j < n_decoders; j++) {
+			assert_int_equal(decode_line(decoders[j], view_of(line), &event, &end), DECODE_OK);
+			if (event.flags != (good ? 0 : EVENT_BAD_UTF8))
+				fail_msg("%s: %s", decode_vectors_name(decoders[j]), line);
+		}
+	}
+}
+
+static void only_nine_letters_are_escapes(void **state)
+{
+	(void)state;
+	for (int c = 0; c < 256; c++) {
+		char text[] = { '"', '\\', (char)c, '0', '0', '4', '1', '"' };
+		bool good = c && strchr("\"\\/bfnrtu", c);
+		if (c != '"')
+			check_value((struct view){ text, sizeof text }, good ? DECODE_OK : DECODE_BAD, good ? sizeof text : 2);
+		else
+			check_value((struct view){ text, 3 }, DECODE_TRUNCATED, 3);
+	}
+}
+
+static void long_escaped_keys_are_no_fields(void **state)
+{
+	(void)state;
+	for (size_t n = 0; n < 400; n++) {
+		struct buf line = { 0 };
+		buf_addf(&line, "{" SV ",\"verb");
+		for (size_t i = 0; i < n; i++)
+			buf_addf(&line, "\\u0041");
+		buf_addf(&line, "\":\"post\"}");
+		for (size_t i = 0; i < n_decoders; i++)
+			check_text(decode(decoders[i], buf_text(&line), DECODE_OK).verb, n ? "get" : "post");
+		buf_finish(&line);
+	}
 }
 
 static void lists_give_their_items_in_order(void **state)
@@ -770,6 +829,9 @@ int main(void)
 		cmocka_unit_test(wrong_types_are_absent),
 		cmocka_unit_test(codes_are_integers_of_32_bits),
 		cmocka_unit_test(what_the_apiserver_writes_wrong_is_flagged),
+		cmocka_unit_test(utf8_is_judged_alike_at_every_place),
+		cmocka_unit_test(only_nine_letters_are_escapes),
+		cmocka_unit_test(long_escaped_keys_are_no_fields),
 		cmocka_unit_test(lists_give_their_items_in_order),
 		cmocka_unit_test(a_real_log_is_all_events),
 		cmocka_unit_test(every_truncation_of_a_real_event),

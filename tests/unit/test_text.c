@@ -44,6 +44,8 @@ static void unescape_knows_every_escape(void **state)
 		{ { "\\ude00x", 7 }, { "\xed\xb8\x80x", 4 } },
 		{ { "\\ud83d\\u0041", 12 }, { "\xed\xa0\xbd\x41", 4 } },
 		{ { "\\ud83d\\ud83d\\ude00", 18 }, { "\xed\xa0\xbd\xf0\x9f\x98\x80", 7 } },
+		{ { "\\ud83d\\udbff", 12 }, { "\xed\xa0\xbd\xed\xaf\xbf", 6 } },
+		{ { "\\ud83d\\ue000", 12 }, { "\xed\xa0\xbd\xee\x80\x80", 6 } },
 		{ { "\\ud83d\\n", 8 }, { "\xed\xa0\xbd\n", 4 } },
 		{ { "\xff\\\\\xff", 4 }, { "\xff\\\xff", 3 } },
 	};
