@@ -12,7 +12,8 @@ static const char head[] =
 	"\n"
 	"Every key of the configuration file. This page is what `audit-router reference` prints, from the table that the\n"
 	"program itself reads the file by; [schema.json](schema.json) (`audit-router reference --schema`) is the same for editors.\n"
-	"`audit-router check -c FILE` tells all that is wrong with a file, by line and column.\n"
+	"`audit-router check -c FILE` tells all that is wrong with a file, by line and column. Keys marked (SIGHUP) are taken over\n"
+	"by `kill -HUP` while the program runs; others take a restart. A file that is broken changes nothing.\n"
 	"\n"
 	"| type | is written |\n"
 	"|---|---|\n"
@@ -82,7 +83,7 @@ static void add_rows(struct buf *out, const struct setting *row)
 		else
 			buf_addf(out, " | %s | ", row->required ? "required" : "");
 		add_cell(out, row->help);
-		buf_addf(out, " |\n");
+		buf_addf(out, "%s |\n", row->reload == SETTING_RELOAD ? " (SIGHUP)" : "");
 	}
 }
 
