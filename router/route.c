@@ -87,7 +87,10 @@ static struct batch *lane_batch(struct feed *f, unsigned lane)
 	return f->batches[lane] = b;
 }
 
-/* Hands the batches to their lanes. A lane that was given up on leaves its events open: the source has them. */
+/*
+ * Hands the batches to their lanes. A lane that was given up on leaves its events open: the source has them. So does a span
+ * of which something is kept nowhere.
+ */
 static int span_end(struct feed *f, uint64_t end)
 {
 	for (unsigned i = 0; i < f->routing->n_lanes; i++) {
@@ -104,7 +107,8 @@ static int span_end(struct feed *f, uint64_t end)
 		if (lane_push(f->routing->lanes[i], b) < 0)
 			f->counters.left += n;
 	}
-	ledger_commit(f->span, end, f->next_seq);
+	if (!f->gave_up)
+		ledger_commit(f->span, end, f->next_seq);
 	plan_release(f->plan);
 	f->span = NULL;
 	f->plan = NULL;
@@ -119,8 +123,10 @@ static void bury(struct feed *f, const struct dead_letter *letter)
 {
 	while (dead_letters_add(f->routing->broken, letter) < 0) {
 		log_limited(LOG_ERROR, NULL, "the dead letters are full or cannot be written: input %s waits", f->input->name);
-		if (f->routing->stopping)
+		if (f->routing->stopping) {
+			f->gave_up = true;
 			return;
+		}
 		(void)poll(NULL, 0, DEAD_LETTER_RETRY_MS);
 	}
 }
@@ -161,8 +167,10 @@ static void refuse(struct feed *f, unsigned lane, const struct event *e)
 {
 	while (lane_refuse(f->routing->lanes[lane], f->input->name, e->bytes, "too_large",
 		       "larger than max_event_bytes even without managedFields and bodies") < 0) {
-		if (f->routing->stopping)
+		if (f->routing->stopping) {
+			f->gave_up = true;
 			return;
+		}
 		(void)poll(NULL, 0, DEAD_LETTER_RETRY_MS);
 	}
 }
@@ -267,6 +275,7 @@ static int route_list(struct feed *f, uint64_t end, const struct feed_origin *or
 
 /* ---- what inputs call ---- */
 
+/* -ESHUTDOWN: no span is open, and a list may not have been routed. */
 static int route_line(struct feed *f, struct chunk *chunk, struct view line, uint64_t start, uint64_t end,
 	const struct feed_origin *origin, uint64_t number)
 {
@@ -280,7 +289,8 @@ static int route_line(struct feed *f, struct chunk *chunk, struct view line, uin
 		r = span_end(f, start);
 		if (r == 0)
 			r = route_list(f, end, origin, number);
-		span_begin(f, chunk);
+		if (r == 0)
+			span_begin(f, chunk);
 	} else if (result != DECODE_EMPTY) {
 		broken_line(f, line, result, at, origin, number);
 	}
@@ -293,6 +303,8 @@ int64_t feed_chunk(struct feed *f, struct chunk *chunk, struct view bytes, uint6
 	struct view rest = bytes, line;
 	int64_t lines = 0;
 	int r = 0;
+	if (f->gave_up)
+		return -ESHUTDOWN;
 	f->lane_skip = origin->lane_skip;
 	span_begin(f, chunk);
 	while (r == 0 && line_next(&rest, &line)) {
@@ -302,8 +314,9 @@ int64_t feed_chunk(struct feed *f, struct chunk *chunk, struct view bytes, uint6
 		lines++;
 	}
 	f->counters.lines += (uint64_t)lines;
-	int ended = span_end(f, start + (bytes.len - rest.len));
-	return r < 0 ? r : ended < 0 ? ended : lines;
+	if (r == 0)
+		r = span_end(f, start + (bytes.len - rest.len));
+	return r < 0 ? r : lines;
 }
 
 int feed_too_long(struct feed *f, struct view head, uint64_t bytes_total, uint64_t end, const struct feed_origin *origin)
@@ -318,6 +331,8 @@ int feed_too_long(struct feed *f, struct view head, uint64_t bytes_total, uint64
 		.bytes = head,
 		.bytes_total = bytes_total,
 	};
+	if (f->gave_up)
+		return -ESHUTDOWN;
 	span_begin(f, NULL);
 	f->counters.lines++;
 	f->counters.broken++;

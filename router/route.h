@@ -59,6 +59,7 @@ struct feed {
 		uint64_t events, bytes;
 	} *drops;                       /* a lane: what rules kept from it in the span below */
 	struct span *span;
+	bool gave_up;                   /* stopping, while something had no room in the dead letters: its span stays open */
 	struct plan *plan;              /* of the span */
 	struct chunk *chunk;            /* of the span */
 	const uint64_t *lane_skip;      /* of the chunk's source (feed_origin) */

@@ -1,0 +1,116 @@
+/* A feed without lanes: what of a chunk is settled when the program stops in the middle of it. */
+#include "tests/unit/cm.h"
+
+#include <errno.h>
+
+#include "config/config.h"
+#include "router/base/buf.h"
+#include "router/lane/chunk.h"
+#include "router/lane/dead_letters.h"
+#include "router/route.h"
+
+struct rig {
+	struct config config;
+	struct config_input input;
+	struct routing routing;
+	struct feed *feed;
+	char folder[64];
+};
+
+static void setup(struct rig *r, uint64_t dead_letters_max)
+{
+	struct problems problems = { 0 };
+	struct err err;
+	memset(r, 0, sizeof *r);
+	(void)snprintf(r->folder, sizeof r->folder, "/tmp/audit-router-route-XXXXXX");
+	assert_non_null(mkdtemp(r->folder));
+	r->config.classifier.name = (char *)"gke";
+	r->input.name = (char *)"in";
+	(void)pthread_mutex_init(&r->routing.plan_mutex, NULL);
+	assert_int_equal(plan_create(&r->routing.plan, &r->config, &problems), 0);
+	assert_int_equal(budget_create(&r->routing.budget, 1 << 20), 0);
+	assert_int_equal(dead_letters_open(&r->routing.broken, r->folder, "inputs", dead_letters_max, &err), 0);
+	assert_int_equal(feed_create(&r->feed, &r->routing, &r->input, 0, NULL, NULL), 0);
+	problems_finish(&problems);
+}
+
+static void teardown(struct rig *r)
+{
+	feed_destroy(r->feed);
+	dead_letters_close(r->routing.broken);
+	plan_release(r->routing.plan);
+	assert_int_equal(budget_used(r->routing.budget), 0);
+	budget_destroy(r->routing.budget);
+	(void)pthread_mutex_destroy(&r->routing.plan_mutex);
+	char *command = mem_textf("rm -r %s", r->folder);
+	assert_int_equal(system(command), 0);
+	free(command);
+}
+
+static int64_t feed(struct rig *r, const char *text)
+{
+	struct chunk *c;
+	struct feed_origin origin = { .file = "f", .first_line = 1 };
+	assert_int_equal(chunk_create(&c, r->routing.budget, strlen(text)), 0);
+	c->len = strlen(text);
+	memcpy(c->bytes, text, c->len);
+	int64_t result = feed_chunk(r->feed, c, (struct view){ c->bytes, c->len }, c->len, &origin);
+	chunk_release(c);
+	return result;
+}
+
+#define EVENT "{\"kind\":\"Event\",\"stage\":\"ResponseComplete\",\"verb\":\"get\"}"
+#define LIST "{\"kind\":\"EventList\",\"apiVersion\":\"audit.k8s.io/v1\",\"items\":[" EVENT "," EVENT "]}"
+
+static void what_is_routed_is_settled(void **state)
+{
+	struct rig r;
+	static const char text[] = EVENT "\n" LIST "\n" EVENT "\nbroken\n";
+	(void)state;
+	setup(&r, 1 << 20);
+	assert_int_equal(feed(&r, text), 4);
+	assert_int_equal(ledger_positions(r.feed->ledger, NULL), strlen(text));
+	assert_true(ledger_idle(r.feed->ledger));
+	assert_int_equal(dead_letters_count(r.routing.broken), 1);
+	teardown(&r);
+}
+
+static void a_list_that_a_stop_left_stays_at_the_source(void **state)
+{
+	struct rig r;
+	static const char before[] = EVENT "\n";
+	(void)state;
+	setup(&r, 1 << 20);
+	r.routing.stopping = true;
+	assert_int_equal(feed(&r, EVENT "\n" LIST "\n" EVENT "\n"), -ESHUTDOWN);
+	uint64_t events = 0;
+	for (int c = 0; c < AUDIT_CLASSES; c++)
+		events += r.feed->counters.class_events[c];
+	assert_int_equal(events, 1);
+	assert_int_equal(ledger_positions(r.feed->ledger, NULL), strlen(before));
+	teardown(&r);
+}
+
+/* The dead letters are full when the program stops: the broken line is nowhere else than at the source. */
+static void a_broken_line_without_room_stays_at_the_source(void **state)
+{
+	struct rig r;
+	(void)state;
+	setup(&r, 1);
+	r.routing.stopping = true;
+	assert_int_equal(feed(&r, EVENT "\nbroken\n"), -ESHUTDOWN);
+	assert_int_equal(ledger_positions(r.feed->ledger, NULL), 0);
+	assert_int_equal(feed(&r, EVENT "\n"), -ESHUTDOWN);
+	assert_int_equal(ledger_positions(r.feed->ledger, NULL), 0);
+	teardown(&r);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(what_is_routed_is_settled),
+		cmocka_unit_test(a_list_that_a_stop_left_stays_at_the_source),
+		cmocka_unit_test(a_broken_line_without_room_stays_at_the_source),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
