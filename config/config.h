@@ -56,6 +56,7 @@ struct config_output {
 		uint64_t max_event_bytes; /* what the collector takes; 0: no limit of its own */
 		struct selector only, except;
 		bool only_said, except_said;
+		char *policy;             /* its own, after the top level's; NULL: none */
 	} common;
 };
 
@@ -72,6 +73,7 @@ struct config {
 	int64_t once_wait_ms, shutdown_wait_ms;
 	struct config_classifier classifier;
 	struct data_access data_access;
+	char *policy;    /* path of a Policy or AuditFilter; NULL: none */
 	bool redact_off; /* the only value of `redact` so far: redaction comes with the policy engine */
 
 	struct config_input *inputs;

@@ -6,6 +6,7 @@
 #include "router/base/buf.h"
 #include "router/input/input.h"
 #include "router/output/output.h"
+#include "router/policy/policy.h"
 
 static const char head[] =
 	"# Settings\n"
@@ -136,4 +137,5 @@ void config_print_reference(struct buf *out)
 	add_section(out, &config_section, "Top level", "", "##");
 	add_inputs(out);
 	add_outputs(out);
+	policy_print_reference(out);
 }

@@ -158,6 +158,15 @@ static const struct setting rows[] = {
 			  "}}",
 	},
 	{
+		.key = "policy",
+		.type = SETTING_PATH,
+		.reload = SETTING_RELOAD,
+		.offset = offsetof(struct config, policy),
+		.help = "An audit.k8s.io/v1 Policy, applied to events that were already logged, exactly as kube-apiserver would have: "
+			"what it does not log is dropped and counted, what is logged above its level is cut down. Or an AuditFilter "
+			"(see below). Unsaid: all is kept.",
+	},
+	{
 		.key = "redact",
 		.type = SETTING_VARIANT,
 		.reload = SETTING_RELOAD,
@@ -300,6 +309,13 @@ static const struct setting output_rows[] = {
 		.finish = variant_finish_selector,
 		.type_text = SELECTOR_TYPE,
 		.schema = "{\"$ref\":\"#/definitions/selector\"}",
+	},
+	{
+		.key = "policy",
+		.type = SETTING_PATH,
+		.reload = SETTING_RELOAD,
+		.offset = offsetof(struct config_output_common, policy),
+		.help = "A Policy or AuditFilter for this output alone, after the top level's: it can only take more away.",
 	},
 	{ .key = NULL },
 };

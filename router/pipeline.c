@@ -169,6 +169,8 @@ static int make_plan(struct pipeline *p, struct err *err)
 	int r = plan_create(&p->routing.plan, p->config, &problems);
 	if (r < 0 && problems.n)
 		*err = problems.list[0].err;
+	else
+		problems_print(&problems); /* warnings: what a policy says and nobody will do */
 	problems_finish(&problems);
 	return r;
 }

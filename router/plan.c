@@ -33,6 +33,38 @@ static int load_classifier(struct plan *p, struct problems *problems)
 	return r;
 }
 
+/* Nothing where no path is said. */
+static int load_policy(struct plan_policy *ret, const char *path, struct problems *problems)
+{
+	if (!path)
+		return 0;
+	int r = policy_load(&ret->policy, path, problems);
+	if (r < 0)
+		return r;
+	ret->path = path;
+	ret->dropped = mem_zero(policy_rules(ret->policy) + 1, sizeof *ret->dropped);
+	return 0;
+}
+
+/* All of them, so that the user sees what is wrong with each. */
+static int load_policies(struct plan *p, struct problems *problems)
+{
+	int r = load_policy(&p->policy, p->config->policy, problems);
+	p->output_policies = mem_zero(p->config->n_outputs, sizeof *p->output_policies);
+	for (size_t i = 0; i < p->config->n_outputs; i++) {
+		int own = load_policy(&p->output_policies[i], p->config->outputs[i].common.policy, problems);
+		if (r == 0)
+			r = own;
+	}
+	return r;
+}
+
+static void policy_finish(struct plan_policy *p)
+{
+	policy_close(p->policy);
+	free((void *)p->dropped);
+}
+
 static int add_lane(struct plan *p, const struct config_output *output, enum audit_class class_, struct problems *problems)
 {
 	const struct config_output_common *common = &output->common;
@@ -66,6 +98,8 @@ static int add_lanes(struct plan *p, struct problems *problems)
 			int r = add_lane(p, output, c, problems);
 			if (r < 0)
 				return r;
+			if (p->output_policies[i].policy)
+				p->lanes[p->n_lanes - 1].policy = &p->output_policies[i];
 		}
 	}
 	p->class_first[AUDIT_CLASSES] = p->n_lanes;
@@ -77,7 +111,9 @@ int plan_create(struct plan **ret_plan, const struct config *config, struct prob
 	struct plan *p = mem_zero(1, sizeof *p);
 	p->references = 1;
 	p->config = config;
-	int r = load_classifier(p, problems);
+	int classified = load_classifier(p, problems), r = load_policies(p, problems);
+	if (r == 0)
+		r = classified;
 	if (r == 0)
 		r = add_lanes(p, problems);
 	if (r < 0) {
@@ -127,6 +163,10 @@ void plan_release(struct plan *p)
 		matcher_destroy(p->lanes[i].except);
 	}
 	free(p->lanes);
+	policy_finish(&p->policy);
+	for (size_t i = 0; p->output_policies && i < p->config->n_outputs; i++)
+		policy_finish(&p->output_policies[i]);
+	free(p->output_policies);
 	classifier_close(p->classifier);
 	config_close(p->owned);
 	free(p);

@@ -1,9 +1,9 @@
 #pragma once
 /*
- * plan -- everything that decides what becomes of an event, immutable: classifier, data_access, and for each lane its
- * only/except. A reload builds a new one and swaps the pointer between two chunks; batches hold the one they were routed by.
+ * plan -- everything that decides what becomes of an event, immutable: classifier, data_access, policy, and for each lane
+ * its only/except and policy. A reload builds a new one and swaps the pointer between two chunks; batches hold the one they were routed by.
  *
- * Threads: immutable; reference counted.
+ * Threads: immutable but for the counts, which are relaxed; reference counted.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,6 +12,14 @@
 #include "config/config.h"
 #include "router/match/matcher.h"
 #include "router/output/output.h"
+#include "router/policy/policy.h"
+
+/* A policy and what it dropped, by rule; the last count is of events that no rule matched. */
+struct plan_policy {
+	struct policy *policy;
+	const char *path; /* as in the configuration */
+	_Atomic uint64_t *dropped;
+};
 
 struct plan_lane {
 	const struct config_output *output;
@@ -20,6 +28,7 @@ struct plan_lane {
 	enum record_key key;
 	struct matcher *only, *except; /* NULL: unsaid */
 	uint64_t max_event_bytes;      /* 0: none */
+	const struct plan_policy *policy; /* the output's own, which the plan owns; NULL: none */
 };
 
 struct plan {
@@ -27,6 +36,8 @@ struct plan {
 	const struct config *config;
 	struct config *owned;        /* the same, where the plan frees it (a reload's) */
 	struct classifier *classifier;
+	struct plan_policy policy;   /* of the top level; .policy == NULL: none */
+	struct plan_policy *output_policies; /* by output */
 	struct plan_lane *lanes;     /* sorted by class, then as in the file */
 	unsigned n_lanes;
 	unsigned class_first[AUDIT_CLASSES + 1]; /* lanes of class c: class_first[c] .. class_first[c + 1] - 1 */

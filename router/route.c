@@ -175,9 +175,12 @@ static void refuse(struct feed *f, unsigned lane, const struct event *e)
 	}
 }
 
-static void add_to_lane(struct feed *f, const struct plan_lane *lane, const struct event *e, struct verdict v)
+/* `d` is what all policies together leave of the event. */
+static void add_to_lane(struct feed *f, const struct plan_lane *lane, const struct event *e, struct verdict v,
+	struct policy_decision d)
 {
 	edits_clear(&f->edits);
+	policy_edit(d, e, &f->edits);
 	if (lane->max_event_bytes && e->bytes.len > lane->max_event_bytes) {
 		enum ladder_step step = ladder_fit(&f->edits, e, lane->max_event_bytes);
 		f->counters.cut[step]++;
@@ -224,8 +227,32 @@ static bool dropped(struct feed *f, enum audit_class c, size_t bytes)
 	return false;
 }
 
+static struct policy_decision decide(struct feed *f, const struct plan_policy *p, const struct event *e)
+{
+	struct policy_decision d = policy_decide(p->policy, e, &f->attributes);
+	if (!policy_keeps(d))
+		p->dropped[d.rule < 0 ? policy_rules(p->policy) : (size_t)d.rule]++;
+	return d;
+}
+
+static void route_to_lane(struct feed *f, const struct plan_lane *lane, const struct event *e, struct verdict v,
+	struct policy_decision d)
+{
+	bool wanted = lane_wants(lane, &f->attributes);
+	if (wanted && lane->policy) {
+		struct policy_decision own = decide(f, lane->policy, e);
+		wanted = policy_keeps(own);
+		d = policy_both(d, own);
+	}
+	if (wanted)
+		add_to_lane(f, lane, e, v, d);
+	else
+		drop_from_lane(f, lane->number, e->bytes.len);
+}
+
 static void route_event(struct feed *f, const struct event *e)
 {
+	struct policy_decision d = { .level = LEVEL_REQUEST_RESPONSE };
 	attributes_of(e, &f->attributes);
 	f->attributes.cluster = f->cluster_view;
 	struct verdict v = classifier_classify(f->plan->classifier, &f->attributes);
@@ -233,14 +260,18 @@ static void route_event(struct feed *f, const struct event *e)
 	f->counters.class_bytes[v.class_] += e->bytes.len;
 	if (dropped(f, v.class_, e->bytes.len))
 		return;
+	if (f->plan->policy.policy)
+		d = decide(f, &f->plan->policy, e);
+	if (!policy_keeps(d)) {
+		f->counters.policy_events[v.class_]++;
+		f->counters.policy_bytes[v.class_] += e->bytes.len;
+		return;
+	}
 	for (unsigned i = f->plan->class_first[v.class_]; i < f->plan->class_first[v.class_ + 1]; i++) {
 		const struct plan_lane *lane = &f->plan->lanes[i];
 		if (f->lane_skip && f->event_end <= f->lane_skip[lane->number])
 			continue; /* before the restart this lane had it */
-		if (lane_wants(lane, &f->attributes))
-			add_to_lane(f, lane, e, v);
-		else
-			drop_from_lane(f, lane->number, e->bytes.len);
+		route_to_lane(f, lane, e, v, d);
 	}
 }
 

@@ -1,6 +1,6 @@
 #pragma once
 /*
- * route -- the way of an event: decode, classify, data_access, then lane by lane. One struct feed an input.
+ * route -- the way of an event: decode, classify, data_access, policy, then lane by lane. One struct feed an input.
  *
  * The hot path of the program: no allocation, lock or log an event; a batch a chunk and lane, a span a chunk.
  *
@@ -29,6 +29,7 @@ struct feed_counters {
 	_Atomic uint64_t class_events[AUDIT_CLASSES], class_bytes[AUDIT_CLASSES]; /* classified */
 	_Atomic uint64_t off_events[AUDIT_CLASSES], exempt_events[AUDIT_CLASSES]; /* dropped by data_access */
 	_Atomic uint64_t off_bytes[AUDIT_CLASSES], exempt_bytes[AUDIT_CLASSES];
+	_Atomic uint64_t policy_events[AUDIT_CLASSES], policy_bytes[AUDIT_CLASSES]; /* dropped by the top level's policy */
 	_Atomic uint64_t broken;   /* lines that are no event: dead letters of the input */
 	_Atomic uint64_t cut[LADDER_STEPS]; /* events that had to be cut to fit an output, by step */
 	_Atomic uint64_t troubles; /* feed_trouble */

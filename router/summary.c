@@ -45,7 +45,7 @@ static void print_lane(const struct lane *l)
 static void print_class(const struct pipeline *p, enum audit_class c)
 {
 	char bytes[UNITS_TEXT_ROOM];
-	uint64_t off = SUM(p, c, off_events), exempt = SUM(p, c, exempt_events);
+	uint64_t off = SUM(p, c, off_events), exempt = SUM(p, c, exempt_events), policy = SUM(p, c, policy_events);
 	(void)fprintf(stderr, "%-15s %10llu  %10s  %s\n", audit_class_name(c),
 		(unsigned long long)SUM(p, c, class_events), units_human_size(SUM(p, c, class_bytes), bytes),
 		audit_class_billed(c) ? "billed" : "free");
@@ -53,9 +53,35 @@ static void print_class(const struct pipeline *p, enum audit_class c)
 		(void)fprintf(stderr, "  dropped by data_access (off): %llu\n", (unsigned long long)off);
 	if (exempt)
 		(void)fprintf(stderr, "  dropped by data_access (exempt): %llu\n", (unsigned long long)exempt);
+	if (policy)
+		(void)fprintf(stderr, "  dropped by policy: %llu\n", (unsigned long long)policy);
 	for (unsigned i = 0; i < p->n_lanes; i++)
 		if (lane_class(p->lanes[i]) == c)
 			print_lane(p->lanes[i]);
+}
+
+/* What a policy dropped, by rule. `output` is NULL for the top level's. */
+static void print_policy(const struct plan_policy *policy, const char *output)
+{
+	size_t n = policy->policy ? policy_rules(policy->policy) : 0;
+	for (size_t i = 0; policy->policy && i <= n; i++) {
+		uint64_t dropped = policy->dropped[i];
+		if (!dropped)
+			continue;
+		(void)fprintf(stderr, "dropped by %s%s%s: %llu events by ", policy->path, output ? " of " : "", output ? output : "",
+			(unsigned long long)dropped);
+		if (i == n)
+			(void)fprintf(stderr, "no rule\n");
+		else
+			(void)fprintf(stderr, "rules[%zu], line %u\n", i, policy_rule_line(policy->policy, i));
+	}
+}
+
+static void print_policies(const struct plan *plan)
+{
+	print_policy(&plan->policy, NULL);
+	for (size_t i = 0; i < plan->config->n_outputs; i++)
+		print_policy(&plan->output_policies[i], plan->config->outputs[i].name);
 }
 
 void pipeline_print_table(const struct pipeline *p)
@@ -64,6 +90,7 @@ void pipeline_print_table(const struct pipeline *p)
 	(void)fprintf(stderr, "%-15s %10s  %10s  in GKE\n", "class", "events", "bytes");
 	for (enum audit_class c = 0; c < AUDIT_CLASSES; c++)
 		print_class(p, c);
+	print_policies(p->routing.plan);
 	for (size_t i = 0; i < p->config->n_inputs; i++) {
 		broken += p->inputs[i].feed->counters.broken;
 		left += p->inputs[i].feed->counters.left;

@@ -20,6 +20,8 @@ static const char details[] =
 static void print_lanes(const struct plan *plan)
 {
 	const struct config *config = plan->config;
+	if (plan->policy.policy)
+		(void)printf("%-15s %s: %zu rules\n", "policy", plan->policy.path, policy_rules(plan->policy.policy));
 	for (enum audit_class c = 0; c < AUDIT_CLASSES; c++) {
 		if (config->data_access.off[c])
 			(void)printf("%-15s off\n", audit_class_name(c));
@@ -27,8 +29,9 @@ static void print_lanes(const struct plan *plan)
 			const struct config_output *output = plan->lanes[i].output;
 			char where[WHERE_ROOM] = "";
 			output->ops->describe(config, output, c, where, sizeof where);
-			(void)printf("%-15s %s: %s%s\n", audit_class_name(c), output->name, where,
-				output->common.only_said || output->common.except_said ? " (only or except)" : "");
+			(void)printf("%-15s %s: %s%s%s\n", audit_class_name(c), output->name, where,
+				output->common.only_said || output->common.except_said ? " (only or except)" : "",
+				output->common.policy ? " (policy)" : "");
 		}
 	}
 }

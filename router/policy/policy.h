@@ -71,3 +71,5 @@ unsigned policy_rule_line(const struct policy *, size_t rule);          /* in it
 void policy_print(const struct policy *, struct buf *out);
 /* Adds what is legal but likely a mistake, as warnings with their places (lint.c lists the checks). */
 void policy_lint(const struct policy *, struct problems *problems);
+/* Both kinds of file as Markdown, for REFERENCE.md. */
+void policy_print_reference(struct buf *out);
