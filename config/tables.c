@@ -82,8 +82,8 @@ static const struct setting rows[] = {
 		.type = SETTING_PATH,
 		.offset = offsetof(struct config, state_dir),
 		.initial = "/var/lib/audit-router",
-		.help = "Folder for what must survive a restart: dead letters first of all. Made with mode 0700 where "
-			"it is missing.",
+		.help = "Folder for what must survive a restart: how far inputs are read, spools, dead letters. Made with mode 0700 "
+			"where it is missing.",
 	},
 	{
 		.key = "memory_max",

@@ -366,7 +366,7 @@ static enum pipeline_result result(const struct pipeline *p)
 	bool wrong = p->wrong;
 	for (size_t i = 0; i < p->config->n_inputs; i++) {
 		const struct feed_counters *c = &p->inputs[i].feed->counters;
-		wrong = wrong || c->broken || c->troubles || c->left;
+		wrong = wrong || c->broken || c->troubles || c->gaps || c->left;
 	}
 	for (unsigned i = 0; i < p->n_lanes; i++) {
 		const struct lane_counters c = lane_counters(p->lanes[i]);

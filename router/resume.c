@@ -45,24 +45,26 @@ const char **resume_input(struct pipeline *p, struct pipeline_input *in, struct 
 	return states;
 }
 
-/* Lanes at the same position share one text. */
-static char *lane_state(const struct pipeline_input *in, const struct settlement *s, unsigned lane, char *const *states)
+/* NULL: the same as the input's, which most are. */
+static char *lane_state(const struct pipeline_input *in, const struct settlement *s, unsigned lane, const char *of_input)
 {
-	for (unsigned i = 0; i < lane; i++)
-		if (s->lanes[i].position == s->lanes[lane].position)
-			return states[i] ? mem_text(view_of(states[i])) : NULL;
-	return s->lanes[lane].position == s->position ? NULL : in->config->ops->state(in->input, s->lanes[lane].position);
+	char *state = in->config->ops->state(in->input, s->lanes[lane].position, (int)lane);
+	if (state && of_input && strcmp(state, of_input) == 0) {
+		free(state);
+		return NULL;
+	}
+	return state;
 }
 
 static void checkpoint_input(struct pipeline *p, struct pipeline_input *in, const struct settlement *s)
 {
 	if (!in->config->ops->state)
 		return;
-	_free_ char *state = in->config->ops->state(in->input, s->position);
+	_free_ char *state = in->config->ops->state(in->input, s->position, -1);
 	_free_ struct checkpoint_lane *lanes = mem_zero(p->n_lanes, sizeof *lanes);
 	_free_ char **states = mem_zero(p->n_lanes, sizeof(char *));
 	for (unsigned i = 0; i < p->n_lanes; i++) {
-		states[i] = lane_state(in, s, i, states);
+		states[i] = lane_state(in, s, i, state);
 		lanes[i] = (struct checkpoint_lane){
 			.output = lane_output(p->lanes[i])->name,
 			.class_ = audit_class_name(lane_class(p->lanes[i])),

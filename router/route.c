@@ -372,6 +372,26 @@ int feed_too_long(struct feed *f, struct view head, uint64_t bytes_total, uint64
 	return span_end(f, end);
 }
 
+int feed_gap(struct feed *f, const char *file, uint64_t bytes, const char *what, uint64_t end)
+{
+	char reason[TROUBLE_ROOM];
+	(void)snprintf(reason, sizeof reason, bytes ? "%s: at least %llu bytes of it are lost" : "%s: how much is lost is unknown", what,
+		(unsigned long long)bytes);
+	const struct dead_letter letter = {
+		.reason = reason,
+		.code = "gap",
+		.input = f->input->name,
+		.where = file,
+		.bytes = VIEW(""),
+		.bytes_total = bytes,
+	};
+	span_begin(f, NULL);
+	f->counters.gaps++;
+	log_line(LOG_ERROR, NULL, "input %s: %s %s", f->input->name, file, reason);
+	bury(f, &letter);
+	return span_end(f, end);
+}
+
 void feed_trouble(struct feed *f, const char *format, ...)
 {
 	char text[TROUBLE_ROOM * 2];

@@ -33,6 +33,7 @@ struct feed_counters {
 	_Atomic uint64_t broken;   /* lines that are no event: dead letters of the input */
 	_Atomic uint64_t cut[LADDER_STEPS]; /* events that had to be cut to fit an output, by step */
 	_Atomic uint64_t troubles; /* feed_trouble */
+	_Atomic uint64_t gaps;     /* feed_gap */
 	_Atomic uint64_t left;     /* events that a lane that was given up on did not take */
 };
 

@@ -86,17 +86,21 @@ static void print_policies(const struct plan *plan)
 
 void pipeline_print_table(const struct pipeline *p)
 {
-	uint64_t broken = 0, left = 0;
+	uint64_t broken = 0, gaps = 0, left = 0;
 	(void)fprintf(stderr, "%-15s %10s  %10s  in GKE\n", "class", "events", "bytes");
 	for (enum audit_class c = 0; c < AUDIT_CLASSES; c++)
 		print_class(p, c);
 	print_policies(p->routing.plan);
 	for (size_t i = 0; i < p->config->n_inputs; i++) {
 		broken += p->inputs[i].feed->counters.broken;
+		gaps += p->inputs[i].feed->counters.gaps;
 		left += p->inputs[i].feed->counters.left;
 	}
 	if (broken)
 		(void)fprintf(stderr, "no events: %llu lines, in %s\n", (unsigned long long)broken,
+			dead_letters_path(p->routing.broken));
+	if (gaps)
+		(void)fprintf(stderr, "gaps: %llu files vanished before all of them was read, named in %s\n", (unsigned long long)gaps,
 			dead_letters_path(p->routing.broken));
 	for (size_t i = 0; i < p->config->n_outputs; i++)
 		if (dead_letters_count(p->dead[i]))

@@ -62,10 +62,11 @@ struct input_ops {
 	void (*settled)(struct input *, uint64_t position);
 	/*
 	 * Optional. Main's thread: JSON text that says what the source looks like at `position`, so that the next start can go on
-	 * from there (the caller frees). Asked for positions of spans between the last settled one and what was fed. NULL: this
-	 * input has nothing to remember.
+	 * from there (the caller frees). Asked for positions of spans between the last settled one and what was fed. `lane` < 0: for
+	 * all of the input; else for this lane, which may have more from before the start (lane_skip). NULL: this input has nothing
+	 * to remember.
 	 */
-	char *(*state)(struct input *, uint64_t position);
+	char *(*state)(struct input *, uint64_t position, int lane);
 	/* Optional, for progress: bytes done and in all (0: unknown). Any thread. */
 	void (*progress)(const struct input *, uint64_t *ret_done, uint64_t *ret_total);
 	/* Mandatory. After run() has returned. */
@@ -93,5 +94,10 @@ struct feed_origin {
 int64_t feed_chunk(struct feed *, struct chunk *, struct view bytes, uint64_t end, const struct feed_origin *);
 /* A line that could not be taken up (longer than max_event_bytes): `head` is its first part. A span of its own. */
 int feed_too_long(struct feed *, struct view head, uint64_t bytes_total, uint64_t end, const struct feed_origin *);
+/*
+ * Some of the source vanished before it was read: logged, counted, and marked in the dead letters. `bytes`: how much at least; `what`
+ * happened to `file` ("vanished before all of it was read"). A span of its own that ends at `end`.
+ */
+int feed_gap(struct feed *, const char *file, uint64_t bytes, const char *what, uint64_t end);
 /* Something is wrong with a source: logged, and the exit code becomes 1. */
 void feed_trouble(struct feed *, const char *format, ...) __attribute__((format(printf, 2, 3)));

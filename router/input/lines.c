@@ -18,6 +18,7 @@ struct lines {
 	bool whole;       /* the carry holds at least one whole line */
 	uint64_t position, long_total;
 	enum lines_result end; /* LINES_SOME: not yet at the end */
+	enum lines_hold hold;
 	bool damaged;          /* LINES_FAILED by -EBADMSG: the start of a line before the damage is handed over */
 	struct err err;        /* of LINES_FAILED */
 };
@@ -38,6 +39,11 @@ void lines_destroy(struct lines *l)
 		return;
 	buf_finish(&l->carry);
 	free(l);
+}
+
+void lines_hold(struct lines *l, enum lines_hold hold)
+{
+	l->hold = hold;
 }
 
 uint64_t lines_long_total(const struct lines *l)
@@ -157,6 +163,13 @@ static void fill_carry(struct lines *l)
 	l->carry.len += n;
 }
 
+/* What follows the last newline is not handed over. */
+static bool keeps_back(const struct lines *l)
+{
+	return l->end == LINES_STOPPED || (l->end == LINES_FAILED && (!l->damaged || l->hold != LINES_HOLD_NOTHING)) ||
+	       (l->end == LINES_END && l->hold == LINES_HOLD_ALL);
+}
+
 /* The chunk holds the start of a line that is longer than line_max: keeps its head, reads on to its end. */
 static enum lines_result skip_long(struct lines *l, struct chunk *c, struct chunk **ret_chunk)
 {
@@ -170,9 +183,9 @@ static enum lines_result skip_long(struct lines *l, struct chunk *c, struct chun
 		if (newline)
 			set_carry(l, newline + 1, (size_t)(scratch + n - newline - 1));
 	}
-	if (l->end == LINES_STOPPED) {
+	if (!newline && (l->end == LINES_STOPPED || (l->hold != LINES_HOLD_NOTHING && keeps_back(l)))) {
 		chunk_release(c);
-		return LINES_STOPPED;
+		return l->end;
 	}
 	c->len = head;
 	l->long_total = total;
@@ -182,7 +195,7 @@ static enum lines_result skip_long(struct lines *l, struct chunk *c, struct chun
 /* The source is at its end, and the chunk holds what follows its last newline. */
 static enum lines_result last_line(struct lines *l, struct chunk *c, struct chunk **ret_chunk)
 {
-	if (!c->len || l->end == LINES_STOPPED || (l->end == LINES_FAILED && !l->damaged)) {
+	if (!c->len || keeps_back(l)) {
 		chunk_release(c);
 		return l->end;
 	}

@@ -6,7 +6,8 @@
  * A chunk begins at the start of a line and ends after a newline, or at the end of the source. A part of a line at the
  * end of a read is carried over to the next chunk. A line longer than a chunk makes the chunk grow; one longer than
  * `line_max` (without its newline) is passed over, and costs only itself. Of a damaged stream the part of a line before
- * the damage is handed over as the last line; of one that cannot be read on, it is not.
+ * the damage is handed over as the last line; of one that cannot be read on, it is not. lines_hold says of sources that may
+ * yet grow what of that is kept back instead.
  *
  * Memory: chunks count against the budget; while a pipe or terminal is waited for, nothing of the budget is held.
  * Threads: one owner.
@@ -30,8 +31,17 @@ enum lines_result {
 };
 enum { LINES_HEAD_MAX = 64 * 1024, LINES_CHUNK_BYTES = 256 * 1024 };
 
+/* What becomes of a part of a line at the source's end that has no newline. Kept back: never handed over, and not counted by
+ * lines_position; whoever reads the source again from there finds it whole. */
+enum lines_hold {
+	LINES_HOLD_NOTHING, /* it is the last line */
+	LINES_HOLD_DAMAGED, /* kept back where the source is damaged: it may have been read while it was being written */
+	LINES_HOLD_ALL,     /* kept back */
+};
+
 struct lines *lines_create(struct reader *, struct budget *, uint64_t line_max); /* the reader stays the caller's */
 void lines_destroy(struct lines *);
+void lines_hold(struct lines *, enum lines_hold); /* LINES_HOLD_NOTHING at first */
 enum lines_result lines_next(struct lines *, struct chunk **ret_chunk, struct err *);
 uint64_t lines_long_total(const struct lines *);
 uint64_t lines_position(const struct lines *); /* unpacked bytes up to the end of what lines_next last returned */

@@ -325,3 +325,38 @@ ssize_t reader_read(struct reader *r, char *bytes, size_t room, struct err *err)
 		*err = r->why;
 	return n;
 }
+
+static int seek(struct reader *r, uint64_t bytes, struct err *err)
+{
+	if (bytes > INT64_MAX || lseek(r->fd, (off_t)bytes, SEEK_SET) < 0)
+		return err_at(err, r->name, 0, 0, "cannot be read from byte %llu on", (unsigned long long)bytes);
+	r->at = r->len = 0;
+	r->ended = false;
+	r->done = bytes;
+	return 0;
+}
+
+int reader_skip(struct reader *r, uint64_t bytes, struct err *err)
+{
+	_free_ char *scratch = NULL;
+	int code = bytes && r->packing == UNKNOWN && !r->failed ? start(r) : 0;
+	if (!bytes)
+		return 0;
+	if (code == 0 && r->packing == PLAIN && !r->waits)
+		return seek(r, bytes, err);
+	scratch = mem_alloc(PACKED_BYTES);
+	while (bytes) {
+		ssize_t n = reader_read(r, scratch, bytes < PACKED_BYTES ? (size_t)bytes : PACKED_BYTES, err);
+		if (n == 0)
+			(void)err_at(err, r->name, 0, 0, "is shorter than what was read of it before");
+		if (n <= 0)
+			return n == 0 ? -ENODATA : (int)n;
+		bytes -= (uint64_t)n;
+	}
+	return 0;
+}
+
+bool reader_packed(const struct reader *r)
+{
+	return r->packing == GZIP || r->packing == ZSTD;
+}

@@ -31,6 +31,13 @@ void reader_wake_fd(struct reader *, int fd);
  * earlier calls). An error stays: every later call returns it again.
  */
 ssize_t reader_read(struct reader *, char *bytes, size_t room, struct err *);
+/*
+ * Before the first read: passes over so many unpacked bytes. 0, or as reader_read; -ENODATA: there are fewer. A plain file
+ * costs nothing.
+ */
+int reader_skip(struct reader *, uint64_t bytes, struct err *);
+bool reader_packed(const struct reader *); /* gzip or zstd; false before the first bytes were read */
+
 /* Packed bytes consumed so far, and in all (0: unknown), for progress. Any thread. */
 void reader_progress(const struct reader *, uint64_t *ret_done, uint64_t *ret_total);
 const char *reader_name(const struct reader *);

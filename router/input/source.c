@@ -7,7 +7,6 @@
 #include <unistd.h>
 
 #include "config/config.h"
-#include "router/input/lines.h"
 #include "router/input/reader.h"
 #include "router/lane/chunk.h"
 
@@ -15,6 +14,7 @@ int source_init(struct source *s, const struct input_options *options, struct er
 {
 	memset(s, 0, sizeof *s);
 	s->options = *options;
+	s->position = options->position;
 	s->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (s->stop_fd >= 0)
 		return 0;
@@ -60,70 +60,74 @@ void source_progress(const struct source *s, uint64_t *ret_done, uint64_t *ret_t
 	*ret_total = s->total;
 }
 
-static void trouble(struct source *s, const struct err *err)
+void source_trouble(struct source *s, const struct err *err)
 {
 	char text[ERR_FILE_MAX + ERR_TEXT_MAX];
 	feed_trouble(s->options.feed, "%s", err_print(err, text, sizeof text));
 }
 
-/* Hands one result of lines_next on, and counts its lines. False: stopped. */
-static bool feed(struct source *s, struct lines *lines, enum lines_result result, struct chunk *chunk,
+/* Hands one result of lines_next on, counts its lines and moves on behind it. False: stopped. */
+static bool feed(struct source *s, struct lines *lines, enum lines_result result, struct chunk *chunk, uint64_t consumed,
 	struct feed_origin *origin)
 {
 	struct view bytes = { chunk->bytes, chunk->len };
-	uint64_t end = s->position + lines_position(lines);
 	int64_t n = 1;
 	int r = 0;
 	if (result == LINES_SOME)
-		n = feed_chunk(s->options.feed, chunk, bytes, end, origin);
+		n = feed_chunk(s->options.feed, chunk, bytes, s->position + consumed, origin);
 	else
-		r = feed_too_long(s->options.feed, bytes, lines_long_total(lines), end, origin);
+		r = feed_too_long(s->options.feed, bytes, lines_long_total(lines), s->position + consumed, origin);
 	chunk_release(chunk);
 	if (n < 0 || r < 0)
 		return false;
+	s->position += consumed;
+	origin->offset += consumed;
 	origin->first_line += (uint64_t)n;
 	return true;
 }
 
-static bool feed_all(struct source *s, struct reader *reader, struct lines *lines)
+enum lines_result source_feed(struct source *s, struct reader *reader, enum lines_hold hold, struct feed_origin *origin)
 {
-	const char *name = reader_name(reader);
-	struct feed_origin origin = { .file = strcmp(name, "-") == 0 ? "stdin" : name, .first_line = 1 };
+	struct lines *lines = lines_create(reader, s->options.budget, s->options.config->max_event_bytes);
+	enum lines_result result;
 	struct chunk *chunk;
 	struct err err;
+	uint64_t done, total, before = 0;
+	reader_wake_fd(reader, s->stop_fd);
+	lines_hold(lines, hold);
 	for (;;) {
-		uint64_t done, total;
-		enum lines_result result = lines_next(lines, &chunk, &err);
-		if (result == LINES_FAILED)
-			trouble(s, &err);
-		if (result == LINES_END || result == LINES_FAILED)
-			return true;
-		if (result == LINES_STOPPED || !feed(s, lines, result, chunk, &origin))
-			return false;
+		result = lines_next(lines, &chunk, &err);
+		if (result != LINES_SOME && result != LINES_TOO_LONG)
+			break;
+		if (!feed(s, lines, result, chunk, lines_position(lines) - before, origin)) {
+			result = LINES_STOPPED;
+			break;
+		}
+		before = lines_position(lines);
 		reader_progress(reader, &done, &total);
 		s->done = s->packed_before + done;
 	}
+	if (result == LINES_FAILED)
+		source_trouble(s, &err);
+	lines_destroy(lines);
+	reader_progress(reader, &done, &total);
+	s->packed_before += done;
+	s->done = s->packed_before;
+	return result;
 }
 
 bool source_read(struct source *s, const char *path)
 {
 	struct reader *reader;
 	struct err err;
-	uint64_t done, total;
 	if (source_stopped(s))
 		return false;
 	if (reader_open(&reader, path, &err) < 0) {
-		trouble(s, &err);
+		source_trouble(s, &err);
 		return true;
 	}
-	reader_wake_fd(reader, s->stop_fd);
-	struct lines *lines = lines_create(reader, s->options.budget, s->options.config->max_event_bytes);
-	bool went_on = feed_all(s, reader, lines);
-	s->position += lines_position(lines);
-	reader_progress(reader, &done, &total);
-	s->packed_before += done;
-	s->done = s->packed_before;
-	lines_destroy(lines);
+	struct feed_origin origin = { .file = strcmp(path, "-") == 0 ? "stdin" : path, .first_line = 1 };
+	enum lines_result result = source_feed(s, reader, LINES_HOLD_NOTHING, &origin);
 	reader_close(reader);
-	return went_on;
+	return result != LINES_STOPPED;
 }

@@ -22,7 +22,7 @@ struct dead_letters;
 
 struct dead_letter {
 	const char *reason;  /* a sentence, never content */
-	const char *code;    /* a word: "not_json", "not_an_event", "too_long", "http_400", "too_large" */
+	const char *code;    /* a word: "not_json", "not_an_event", "too_long", "http_400", "too_large", "gap" (no event: `where` is gone) */
 	const char *input;   /* name, or NULL */
 	const char *output;  /* name, or NULL */
 	const char *where;   /* FILE:LINE, or NULL */

@@ -59,6 +59,16 @@ int feed_too_long(struct feed *f, struct view head, uint64_t bytes_total, uint64
 	return 0;
 }
 
+int feed_gap(struct feed *f, const char *file, uint64_t bytes, const char *what, uint64_t end)
+{
+	(void)what;
+	assert_true(end > f->end);
+	f->end = end;
+	buf_addf(&f->text, "<gap %llu>", (unsigned long long)bytes);
+	buf_addf(&f->origins, "%s\n", strrchr(file, '/') + 1);
+	return 0;
+}
+
 void feed_trouble(struct feed *f, const char *format, ...)
 {
 	va_list args;
@@ -106,7 +116,10 @@ static void write_gzip(const char *name, struct view bytes, size_t cut)
 struct fixture {
 	struct config config;
 	struct config_input input_config;
-	char *path;
+	struct {
+		char *path;
+		int from;
+	} settings; /* as in file.c */
 	struct budget *budget;
 	struct feed feed;
 	struct input *input;
@@ -117,8 +130,8 @@ static void fixture_open(struct fixture *f, const char *type, const char *patter
 {
 	struct err err;
 	*f = (struct fixture){ .config = { .max_event_bytes = 1000 }, .ops = input_find(type) };
-	f->path = pattern ? mem_textf("%s/%s", folder, pattern) : NULL;
-	f->input_config.own = &f->path; /* the only setting */
+	f->settings.path = pattern ? mem_textf("%s/%s", folder, pattern) : NULL;
+	f->input_config.own = &f->settings;
 	assert_int_equal(budget_create(&f->budget, 1 << 20), 0);
 	struct input_options options = { &f->config, &f->input_config, f->budget, &f->feed, once };
 	assert_int_equal(f->ops->open(&f->input, &options, &err), 0);
@@ -132,7 +145,7 @@ static void fixture_close(struct fixture *f)
 	buf_finish(&f->feed.text);
 	buf_finish(&f->feed.origins);
 	buf_finish(&f->feed.troubles);
-	free(f->path);
+	free(f->settings.path);
 }
 
 /* Runs over what fits the pattern and compares: text, origins, whether that is in a trouble (NULL: none). */

@@ -1,0 +1,52 @@
+#pragma once
+/*
+ * file_state -- what a checkpoint remembers of a file input: which files there were and how far each was settled.
+ *
+ * JSON: {"version": 1, "next_id": 7, "files": [{"id": 3, "path": "...", "dev": 1, "ino": 2, "hash": "16 hex digits",
+ *       "hash_bytes": 1024, "offset": 4711, "size": 9000, "done": false}]}. Offsets count unpacked bytes; `size` is that of the
+ *       file as it was last seen. Bytes of a path other than printable ASCII are written as %XX.
+ *
+ * Lanes: a lane that is ahead of its input has a state of its own. The files to read are those of all states (file_state_join),
+ *        each from the lowest offset that file_state_of says for a lane.
+ */
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "router/base/err.h"
+#include "router/input/fingerprint.h"
+
+struct file_record {
+	uint64_t id;     /* never used twice in the life of an input */
+	char *path;      /* as it was last seen */
+	uint64_t dev, ino, size;
+	struct fingerprint print;
+	uint64_t offset; /* all before it is settled */
+	bool done;       /* and that was all of it */
+	bool packed;
+};
+
+/* Zero is a valid empty one. */
+struct file_state {
+	uint64_t next_id;
+	struct file_record *files;
+	size_t n;
+};
+
+void file_state_finish(struct file_state *);
+char *file_state_print(const struct file_state *); /* the caller frees */
+/* -EBADMSG with *err: not what file_state_print makes. */
+int file_state_parse(struct file_state *ret_state, const char *text, struct err *err);
+
+/* What a lane has of a file. */
+struct lane_offset {
+	uint64_t offset; /* UINT64_MAX: the file is none of this lane's any more */
+	bool done;
+};
+/*
+ * The file `id` in the state of one lane. Absent: it came later, and the lane has nothing of it; or it was forgotten after it
+ * had been settled.
+ */
+struct lane_offset file_state_of(const struct file_state *, uint64_t id);
+/* Adds to `all` what only `more` knows; next_id becomes the larger one. */
+void file_state_join(struct file_state *all, const struct file_state *more);

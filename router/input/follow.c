@@ -1,0 +1,318 @@
+#include "router/input/follow_private.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "config/config.h"
+#include "router/base/buf.h"
+#include "router/base/cleanup.h"
+#include "router/base/clock.h"
+#include "router/base/log.h"
+
+enum {
+	LOOK_MS = 1000,      /* names and sizes are looked at as often at least, whatever inotify says */
+	PAUSE_MS = 10,       /* between two rounds: writes of a busy apiserver are taken together */
+	PAUSE_PART = 4,      /* and so many times as long as a round took that found little, as far as LOOK_MS */
+	MUCH_BYTES = 1 << 20,
+	GAP_MS = 1500,       /* a file that has no name may be about to get another */
+	MISSING_MS = 2000,   /* the same of the live one */
+	FORGET_MS = 60000,
+	REPEAT_MS = 60000,   /* what is still wrong is told again */
+	OPEN_MAX_HELD = 64,  /* descriptors held of files that are not read to their ends */
+	ONCE_TRIES = 3,      /* rounds of a run that ends, where files are renamed meanwhile */
+};
+
+int follow_create(struct follow **ret_follow, const struct follow_options *options, struct err *err)
+{
+	struct follow *f = mem_zero(1, sizeof *f);
+	const struct input_options *o = &options->source->options;
+	f->options = *options;
+	f->source = options->source;
+	f->first = !o->state;
+	f->watch = watch_create(options->source->stop_fd);
+	int r = tracks_init(&f->tracks, o->position, o->state, o->lane_states, o->n_lanes, err);
+	if (r < 0) {
+		follow_destroy(f);
+		return r;
+	}
+	*ret_follow = f;
+	return 0;
+}
+
+void follow_destroy(struct follow *f)
+{
+	if (!f)
+		return;
+	tracks_finish(&f->tracks);
+	watch_destroy(f->watch);
+	free(f);
+}
+
+void follow_settled(struct follow *f, uint64_t position)
+{
+	tracks_settled(&f->tracks, position);
+}
+
+char *follow_state(struct follow *f, uint64_t position, int lane)
+{
+	return tracks_state(&f->tracks, position, lane);
+}
+
+static const char *input_name(const struct follow *f)
+{
+	return f->source->options.input->name;
+}
+
+/* ---- what a look finds ---- */
+
+/* On a first start: what was not asked for is passed over, and so is all `from: end`. */
+static void added(void *context, struct track *t, bool asked)
+{
+	const struct follow *f = context;
+	bool rotated_too = !f->pattern && !f->source->options.once;
+	if (!f->first || (!f->options.from_end && (asked || rotated_too)))
+		return;
+	t->file.done = t->file.packed || t->name.kind != CHAIN_LIVE;
+	if (!t->file.packed)
+		t->read = t->file.done ? t->file.size : follow_last_newline(t->file.path, t->file.size);
+	t->file.offset = t->lines_from = t->read;
+}
+
+static void cut(void *context, const struct track *t)
+{
+	const struct follow *f = context;
+	log_line(LOG_WARN, NULL, "input %s: %s was cut: what is in it now is read from its start", input_name(f), t->file.path);
+}
+
+static void unreadable(void *context, const char *path, int code)
+{
+	struct follow *f = context;
+	int64_t now = clock_steady_ms();
+	bool once = f->source->options.once;
+	if (!once && (code == -ENOENT || (f->unreadable_ms && now - f->unreadable_ms < REPEAT_MS)))
+		return;
+	f->unreadable_ms = now;
+	feed_trouble(f->source->options.feed, "%s: cannot be read: %s", path,
+		code == -EINVAL ? "it is no regular file" : strerror(-code));
+}
+
+/* The logs of what is known: their rotated files are wanted even where no pattern fits them. */
+static char **known_logs(const struct follow *f)
+{
+	char **logs = mem_zero(f->tracks.n + 1, sizeof(char *));
+	for (size_t i = 0; i < f->tracks.n; i++)
+		logs[i] = mem_textf("%.*s%s", VIEW_ARGS(f->tracks.list[i]->name.folder), f->tracks.list[i]->name.live);
+	return logs;
+}
+
+static void gap(struct follow *f, struct track *t)
+{
+	const uint64_t unread = !t->file.packed && t->file.size > t->read ? t->file.size - t->read : 0;
+	tracks_gone(&f->tracks, t, f->source->position);
+	f->source->position++;
+	(void)feed_gap(f->source->options.feed, t->file.path, unread,
+		t->cut ? "was cut before all of it was read" : "vanished before all of it was read", f->source->position);
+}
+
+static void check_missing(struct follow *f, struct track *t, int64_t now)
+{
+	if (t->present || t->fd >= 0 || t->gone_at != UINT64_MAX) {
+		t->missing_ms = 0;
+		return;
+	}
+	if (!t->missing_ms)
+		t->missing_ms = now;
+	if (t->file.done)
+		return;
+	if (t->cut && !t->file.packed && t->file.size <= t->read)
+		tracks_done(&f->tracks, t, true);
+	else if (f->source->options.once || now - t->missing_ms >= GAP_MS)
+		gap(f, t);
+}
+
+/* What is not read to its end is held open; what is, is not. */
+static void hold_open(struct follow *f, struct track *t)
+{
+	if (t->file.done && t->present && !t->file.packed && t->file.size > t->read)
+		tracks_done(&f->tracks, t, false); /* somebody still wrote to it */
+	if (t->file.done && t->fd >= 0) {
+		(void)close(t->fd);
+		t->fd = -1;
+	}
+	if (!t->file.done && t->present && f->n_open < OPEN_MAX_HELD)
+		(void)follow_open(t);
+	f->n_open += t->fd >= 0;
+}
+
+/* ---- the file itself ---- */
+
+static void tell_missing(struct follow *f, int64_t now)
+{
+	const char *path = f->options.pattern;
+	if (!f->seen) {
+		if (!f->told_ms)
+			log_line(LOG_INFO, NULL, "input %s: waits for %s", input_name(f), path);
+		f->told_ms = now;
+		return;
+	}
+	if (now - f->missing_ms < MISSING_MS || (f->told_ms && now - f->told_ms < REPEAT_MS))
+		return;
+	if (!f->told_ms)
+		feed_trouble(f->source->options.feed, "%s is gone: nothing new is read until it is there again", path);
+	else
+		log_line(LOG_ERROR, NULL, "input %s: %s is still gone", input_name(f), path);
+	f->told_ms = now;
+}
+
+static void check_live(struct follow *f, const struct listing *l, int64_t now)
+{
+	bool there = false;
+	for (size_t i = 0; i < l->n && !there; i++)
+		there = l->list[i].asked && l->list[i].code != -ENOENT;
+	if (there) {
+		if (f->seen && f->told_ms)
+			log_line(LOG_INFO, NULL, "input %s: %s is there again", input_name(f), f->options.pattern);
+		f->seen = true;
+		f->missing_ms = f->told_ms = 0;
+		return;
+	}
+	if (!f->missing_ms)
+		f->missing_ms = now;
+	if (!f->source->options.once)
+		tell_missing(f, now);
+}
+
+/* A run that ends has something to read. */
+static void check_once(struct follow *f, const struct listing *l, int looked_up)
+{
+	const char *path = f->options.pattern;
+	struct file_stat st;
+	bool any = false;
+	for (size_t i = 0; i < l->n; i++)
+		any = any || l->list[i].asked;
+	if (any)
+		return;
+	if (f->pattern)
+		feed_trouble(f->source->options.feed, "%s: %s", path,
+			looked_up < 0 ? "the pattern cannot be looked up" : "no file fits the pattern");
+	else
+		feed_trouble(f->source->options.feed, "%s: cannot be read: %s", path, strerror(-file_stat_path(&st, path)));
+}
+
+/* ---- a look ---- */
+
+static void add_watches(struct follow *f)
+{
+	struct view last = { 0 };
+	struct stat st;
+	const struct chain_name asked = chain_parse(f->options.pattern);
+	for (size_t i = 0; i <= f->tracks.n; i++) {
+		const struct track *t = i ? f->tracks.list[i - 1] : NULL;
+		const struct view folder = t ? t->name.folder : asked.folder;
+		if (!last.ptr || !view_eq(last, folder)) {
+			_free_ char *path = folder.len ? mem_text(folder) : mem_text(VIEW("."));
+			watch_add(f->watch, path);
+			last = folder;
+		}
+		if (t && t->newest && lstat(t->file.path, &st) == 0 && S_ISLNK(st.st_mode))
+			watch_add(f->watch, t->file.path);
+	}
+}
+
+static void set_total(struct follow *f)
+{
+	uint64_t total = 0;
+	for (size_t i = 0; i < f->tracks.n; i++) {
+		const struct track *t = f->tracks.list[i];
+		if (!t->file.done && t->present && (t->file.packed || t->file.size != t->read))
+			total += t->file.size;
+	}
+	f->source->total = total;
+}
+
+static void look(struct follow *f)
+{
+	const struct tracks_news news = { added, cut, unreadable, f };
+	struct listing l = { 0 };
+	int64_t now = clock_steady_ms();
+	bool once = f->source->options.once;
+	f->look = false;
+	f->looked_ms = now;
+	f->pattern = listing_is_pattern(f->options.pattern);
+	char **logs = known_logs(f);
+	int r = listing_take(&l, f->options.pattern, (const char *const *)logs, f->tracks.n);
+	for (size_t i = 0; logs[i]; i++)
+		free(logs[i]);
+	free(logs);
+	if (!once)
+		add_watches(f); /* before names are acted on: what changes from now on wakes */
+	tracks_match(&f->tracks, &l, &news);
+	check_live(f, &l, now);
+	if (once)
+		check_once(f, &l, r);
+	listing_finish(&l);
+	tracks_sort(&f->tracks);
+	f->n_open = 0;
+	for (size_t i = 0; i < f->tracks.n; i++) {
+		check_missing(f, f->tracks.list[i], now);
+		hold_open(f, f->tracks.list[i]);
+	}
+	tracks_forget(&f->tracks, now - FORGET_MS);
+	f->first = false;
+	if (once)
+		set_total(f);
+}
+
+/* ---- rounds ---- */
+
+/* Reads each file to its end as of now, oldest first. False: stopped. */
+static bool read_all(struct follow *f)
+{
+	for (size_t i = 0; i < f->tracks.n && !f->look; i++)
+		if (source_stopped(f->source) || !follow_read(f, f->tracks.list[i]))
+			return false;
+	return !source_stopped(f->source);
+}
+
+static void run_once(struct follow *f)
+{
+	for (int i = 0; i < ONCE_TRIES; i++) {
+		look(f);
+		if (!read_all(f) || !f->look)
+			return;
+	}
+}
+
+/* After a round that took so long and found so much. False: stopped. */
+static bool wait_for_news(struct follow *f, int64_t round_ms, uint64_t bytes)
+{
+	int64_t pause = bytes > MUCH_BYTES ? 0 : round_ms * PAUSE_PART > LOOK_MS ? LOOK_MS : round_ms * PAUSE_PART;
+	if (watch_pause(f->watch, (int)(pause < PAUSE_MS ? PAUSE_MS : pause)))
+		return false;
+	int64_t rest = f->look ? 0 : LOOK_MS - (clock_steady_ms() - f->looked_ms);
+	unsigned news = watch_wait(f->watch, rest > 0 ? (int)rest : 0);
+	f->look = f->look || news & WATCH_NAMES || clock_steady_ms() - f->looked_ms >= LOOK_MS;
+	return !(news & WATCH_STOP);
+}
+
+void follow_run(struct follow *f)
+{
+	int64_t began;
+	uint64_t before;
+	if (f->source->options.once) {
+		run_once(f);
+		return;
+	}
+	f->look = true;
+	do {
+		began = clock_steady_ms();
+		before = f->source->position;
+		if (f->look)
+			look(f);
+		if (!read_all(f))
+			return;
+	} while (wait_for_news(f, clock_steady_ms() - began, f->source->position - before));
+}

@@ -1,0 +1,30 @@
+#pragma once
+/*
+ * follow -- reads a log as it grows and is rotated, from where the last run ended: which file is read next, and what is told of
+ * files that vanish.
+ *
+ * Order:    the files of a log in the order of their writing, each to its end before the next.
+ * Last line: without a newline it is held back in a file that may yet grow, and handed over in one that is rotated or when the run
+ *           ends at the end.
+ * Vanished: a file that is gone before all of it was read is a gap: told, and marked in the dead letters. While it is read its
+ *           descriptor is held, so that this takes a router that was not running, or one that is far behind.
+ * Waiting:  until inotify tells of a change, and a second at most.
+ * Threads:  follow_run by the input's thread; follow_settled and follow_state by main's.
+ */
+#include "router/input/source.h"
+
+struct follow;
+
+struct follow_options {
+	struct source *source; /* borrowed */
+	const char *pattern;   /* a path, or a pattern of paths */
+	bool from_end;         /* on a first start: what is there now is passed over */
+};
+
+/* The state and lanes are those of source->options. -EBADMSG with *err: damaged. */
+int follow_create(struct follow **ret_follow, const struct follow_options *, struct err *);
+void follow_destroy(struct follow *); /* NULL is fine */
+/* Until the source is stopped; once: until the end of what is there. */
+void follow_run(struct follow *);
+void follow_settled(struct follow *, uint64_t position);
+char *follow_state(struct follow *, uint64_t position, int lane);

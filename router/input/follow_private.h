@@ -1,0 +1,28 @@
+#pragma once
+/* follow_private -- what follow.c (looking, waiting) and follow_read.c (reading one file) share. */
+#include "router/input/follow.h"
+#include "router/input/tracks.h"
+#include "router/input/watch.h"
+
+struct follow {
+	struct follow_options options;
+	struct source *source;
+	struct tracks tracks;
+	struct watch *watch;
+	bool pattern;            /* the path is one, as of the last look */
+	bool first;              /* nothing is known of an earlier run, and nothing was looked at */
+	bool look;               /* names must be looked at before more is read */
+	size_t n_open;           /* descriptors held by tracks, as of the last look */
+	int64_t looked_ms;       /* when names were last looked at */
+	int64_t missing_ms;      /* since when the file itself has been missing; 0: it is there */
+	int64_t told_ms;         /* when that was last told */
+	int64_t unreadable_ms;   /* when it was last told that files cannot be read */
+	bool seen;               /* the file itself was there once */
+};
+
+/* follow_read.c: reads on to the file's end as of now. False: stopped. Sets ->look where names must be looked at first. */
+bool follow_read(struct follow *, struct track *);
+/* The same file as before is opened, if it is not open; -errno. */
+int follow_open(struct track *);
+/* How far a file that is there at a first start is passed over: up to its last whole line. */
+uint64_t follow_last_newline(const char *path, uint64_t size);

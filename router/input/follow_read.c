@@ -1,0 +1,172 @@
+/* Reading one file of a log, from where it was read to. */
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "router/base/buf.h"
+#include "router/base/cleanup.h"
+#include "router/input/follow_private.h"
+#include "router/input/reader.h"
+
+enum { BLOCK_BYTES = 64 * 1024 };
+
+int follow_open(struct track *t)
+{
+	struct file_stat st;
+	if (t->fd >= 0)
+		return 0;
+	_close_ int fd = open(t->file.path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	int r = fd < 0 ? -errno : file_stat_fd(&st, fd);
+	if (r < 0)
+		return r;
+	if (st.dev != t->file.dev || st.ino != t->file.ino)
+		return -ENOENT;
+	t->fd = TAKE_FD(fd);
+	return 0;
+}
+
+uint64_t follow_last_newline(const char *path, uint64_t size)
+{
+	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	_free_ char *block = mem_alloc(BLOCK_BYTES);
+	while (fd >= 0 && size) {
+		size_t len = size < BLOCK_BYTES ? (size_t)size : BLOCK_BYTES;
+		ssize_t n = pread(fd, block, len, (off_t)(size - len));
+		if (n != (ssize_t)len)
+			return 0;
+		const char *newline = memrchr(block, '\n', len);
+		if (newline)
+			return size - len + (size_t)(newline - block) + 1;
+		size -= len;
+	}
+	return 0;
+}
+
+/* Is there a newline in [from, to)? True also when that cannot be told. */
+static bool has_newline(int fd, uint64_t from, uint64_t to)
+{
+	_free_ char *block = mem_alloc(BLOCK_BYTES);
+	while (from < to) {
+		ssize_t n = pread(fd, block, to - from < BLOCK_BYTES ? (size_t)(to - from) : BLOCK_BYTES, (off_t)from);
+		if (n <= 0 || memchr(block, '\n', (size_t)n))
+			return true;
+		from += (uint64_t)n;
+	}
+	return false;
+}
+
+static bool same_moment(const struct file_stat *a, const struct file_stat *b)
+{
+	return a->ino == b->ino && a->size == b->size && a->modified_ns == b->modified_ns;
+}
+
+enum prospect { NOTHING_NEW, SOMETHING_NEW, ANOTHER_FILE };
+
+/* Is there more in a file than was read, and is it still that file? */
+static enum prospect prospect(struct follow *f, struct track *t, const struct file_stat *st)
+{
+	struct head head;
+	if (t->failed.ino && same_moment(&t->failed, st))
+		return NOTHING_NEW;
+	if (t->file.packed)
+		return t->file.done ? NOTHING_NEW : SOMETHING_NEW;
+	if (st->size == t->read)
+		return NOTHING_NEW;
+	if (st->size < t->read || head_read(&head, t->fd, t->file.path) < 0 || !fingerprint_fits(&t->file.print, &head))
+		return ANOTHER_FILE;
+	tracks_print(&f->tracks, t, &head); /* now: the next look may find it packed, and nothing else to know it by */
+	if (t->newest && !f->source->options.once && t->no_newline_to > t->read && t->no_newline_to <= st->size) {
+		bool more = has_newline(t->fd, t->no_newline_to, st->size);
+		t->no_newline_to = st->size;
+		return more ? SOMETHING_NEW : NOTHING_NEW;
+	}
+	return SOMETHING_NEW;
+}
+
+/* Rotated files are over at their end; the newest one may grow. */
+static void finish(struct follow *f, struct track *t, enum lines_result result, uint64_t size)
+{
+	if (t->file.packed ? result == LINES_END : !t->newest && t->read >= size)
+		tracks_done(&f->tracks, t, true);
+	else if (result == LINES_END)
+		t->no_newline_to = size;
+}
+
+static enum lines_hold hold(const struct follow *f, const struct track *t, bool packed)
+{
+	if (f->source->options.once)
+		return LINES_HOLD_NOTHING;
+	return packed ? LINES_HOLD_DAMAGED : t->newest ? LINES_HOLD_ALL : LINES_HOLD_NOTHING;
+}
+
+static enum lines_result feed(struct follow *f, struct track *t, struct reader *reader)
+{
+	_free_ char *label = t->lines_from ?
+		mem_textf("%s from byte %llu", t->file.path, (unsigned long long)t->lines_from) : mem_text(view_of(t->file.path));
+	struct feed_origin origin = {
+		.file = label,
+		.first_line = t->lines + 1,
+		.offset = t->read,
+		.lane_skip = t->lane_skip,
+	};
+	tracks_begin(&f->tracks, t, f->source->position);
+	enum lines_result result = source_feed(f->source, reader, hold(f, t, t->file.packed), &origin);
+	t->lines = origin.first_line - 1;
+	tracks_read(&f->tracks, t, origin.offset, reader_packed(reader));
+	return result;
+}
+
+static bool read_new(struct follow *f, struct track *t, const struct file_stat *st)
+{
+	struct reader *reader;
+	struct err err;
+	enum lines_result result = LINES_FAILED;
+	int fd = lseek(t->fd, 0, SEEK_SET) < 0 ? -1 : fcntl(t->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0 || reader_open_fd(&reader, fd, t->file.path, &err) < 0) {
+		f->look = true;
+		return true;
+	}
+	reader_wake_fd(reader, f->source->stop_fd);
+	int r = reader_skip(reader, t->read, &err);
+	if (r == 0)
+		result = feed(f, t, reader);
+	else if (r == -ECANCELED)
+		result = LINES_STOPPED;
+	else
+		source_trouble(f->source, &err);
+	reader_close(reader);
+	if (result == LINES_FAILED)
+		t->failed = *st;
+	else if (result == LINES_END)
+		finish(f, t, result, st->size);
+	return result != LINES_STOPPED;
+}
+
+bool follow_read(struct follow *f, struct track *t)
+{
+	struct file_stat st;
+	if (t->file.done || t->gone_at != UINT64_MAX || (!t->present && t->fd < 0))
+		return true;
+	int r = follow_open(t);
+	if (r == 0)
+		r = file_stat_fd(&st, t->fd);
+	if (r < 0) {
+		f->look = true;
+		return true;
+	}
+	tracks_size(&f->tracks, t, st.size);
+	switch (prospect(f, t, &st)) {
+	case NOTHING_NEW:
+		if (!t->failed.ino && !t->file.packed)
+			finish(f, t, LINES_END, st.size);
+		return true;
+	case ANOTHER_FILE:
+		t->seen = (struct file_stat){ 0 };
+		f->look = true;
+		return true;
+	case SOMETHING_NEW:
+		break;
+	}
+	return read_new(f, t, &st);
+}
