@@ -70,6 +70,8 @@ struct config {
 	char *state_dir;
 	uint64_t memory_max;
 	uint64_t max_event_bytes;
+	uint64_t spool_total;      /* most bytes of all spools together; 0: no limit beside their own */
+	uint64_t dead_letters_max; /* most bytes of each file of dead letters */
 	int64_t once_wait_ms, shutdown_wait_ms;
 	struct config_classifier classifier;
 	struct data_access data_access;

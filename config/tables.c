@@ -105,6 +105,24 @@ static const struct setting rows[] = {
 		.help = "The longest event accepted; a longer one becomes a dead letter and costs no other.",
 	},
 	{
+		.key = "spool_total",
+		.type = SETTING_SIZE,
+		.offset = offsetof(struct config, spool_total),
+		.min = "1MiB",
+		.max = "1024TiB",
+		.help = "Most bytes of all spools together; unsaid: each has its own limit alone.",
+	},
+	{
+		.key = "dead_letters_max",
+		.type = SETTING_SIZE,
+		.offset = offsetof(struct config, dead_letters_max),
+		.initial = "1GiB",
+		.min = "64KiB",
+		.max = "1024TiB",
+		.help = "Most bytes of each file of dead letters (one for each output, one for the inputs). When it is full the "
+			"class or the input waits: nothing is dropped silently.",
+	},
+	{
 		.key = "once_wait",
 		.type = SETTING_TIME,
 		.offset = offsetof(struct config, once_wait_ms),

@@ -28,9 +28,6 @@ enum {
 	TROUBLE_ROOM = 512,
 };
 
-/* Never logged by its bytes: a dead letter may hold secrets, so the folder is 0700 and the files 0600. */
-static const uint64_t dead_letters_bytes_max = 1ull << 30;
-
 /* ---- start ---- */
 
 static void tell(struct pipeline *p)
@@ -73,9 +70,9 @@ static int open_dead_letters(struct pipeline *p, struct err *err)
 	const struct config *c = p->config;
 	_free_ char *folder = io_join(c->state_dir, "dead-letters");
 	_free_ char *outputs = io_join(folder, "outputs");
-	int r = dead_letters_open(&p->routing.broken, folder, "inputs", dead_letters_bytes_max, err);
+	int r = dead_letters_open(&p->routing.broken, folder, "inputs", c->dead_letters_max, err);
 	for (size_t i = 0; r == 0 && i < c->n_outputs; i++)
-		r = dead_letters_open(&p->dead[i], outputs, c->outputs[i].name, dead_letters_bytes_max, err);
+		r = dead_letters_open(&p->dead[i], outputs, c->outputs[i].name, c->dead_letters_max, err);
 	return r;
 }
 
@@ -102,6 +99,7 @@ static int start_lanes(struct pipeline *p, struct err *err)
 			.share_bytes = lane->output->common.queue_bytes ? lane->output->common.queue_bytes :
 				p->config->memory_max / SHARE_PART / plan->n_lanes,
 			.budget = p->budget,
+			.spool_total = &p->spool_total,
 			.dead_letters = p->dead[lane->output - p->config->outputs],
 		};
 		_free_ char *spool = spool_folder(p->config, lane);
@@ -191,6 +189,7 @@ static int start(struct pipeline *p, struct err *err)
 	p->routing.lanes = p->lanes;
 	p->routing.n_lanes = n;
 	p->routing.budget = p->budget;
+	p->spool_total.bytes_max = c->spool_total;
 	p->totals_before = mem_zero(n, sizeof *p->totals_before);
 	r = take_signals(p, err);
 	if (r == 0)

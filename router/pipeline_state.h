@@ -34,6 +34,7 @@ struct pipeline {
 	const struct config *config;
 	bool once;
 	struct budget *budget;
+	struct spool_total spool_total;
 	struct routing routing;
 	struct lane **lanes;              /* by lane number */
 	bool *abandoned;                  /* by lane number: made no progress for once_wait */

@@ -37,6 +37,7 @@ struct stored {
 struct backlog {
 	struct lane *lane;
 	struct spool *spool;
+	uint64_t counted;               /* bytes of it that are in the lanes' common total */
 	int64_t after_ms;
 	bool behind;
 	bool full;
@@ -57,6 +58,22 @@ struct backlog {
 	struct attributes attributes;
 };
 
+/* Brings the common total up to date with what this spool holds now. */
+static void count_bytes(struct backlog *b)
+{
+	struct spool_total *total = b->lane->options.spool_total;
+	uint64_t bytes = spool_state(b->spool).bytes;
+	if (total)
+		total->bytes += bytes - b->counted;
+	b->counted = bytes;
+}
+
+static bool has_room(const struct backlog *b, size_t more)
+{
+	const struct spool_total *total = b->lane->options.spool_total;
+	return !total || !total->bytes_max || total->bytes + more <= total->bytes_max;
+}
+
 int backlog_open(struct backlog **ret_backlog, struct lane *lane, const struct backlog_options *options, struct err *err)
 {
 	struct backlog *b = mem_zero(1, sizeof *b);
@@ -69,6 +86,7 @@ int backlog_open(struct backlog **ret_backlog, struct lane *lane, const struct b
 	b->lane = lane;
 	b->after_ms = options->after_ms;
 	b->decoder = decode_create(DECODE_BEST);
+	count_bytes(b);
 	/* What an earlier run left counts as received by this one, so that the sums agree. */
 	struct spool_state s = spool_state(b->spool);
 	lane_account(lane, &(struct lane_counters){ .received_events = s.records, .spooled_events = s.records });
@@ -140,7 +158,7 @@ static int append(struct backlog *b, const struct batch *batch, uint32_t *next, 
 			.cluster = view_of(batch->cluster),
 			.event = r->bytes,
 		};
-		int e = spool_append(b->spool, &record, ret_last);
+		int e = has_room(b, r->bytes.len) ? spool_append(b->spool, &record, ret_last) : -ENOSPC;
 		if (e < 0)
 			return e;
 		b->unsynced_bytes += r->bytes.len;
@@ -216,6 +234,7 @@ static bool store_queue(struct backlog *b)
 			.spooled_events = batch->open,
 		});
 		batch_free(batch);
+		count_bytes(b);
 		if (b->unsynced_bytes >= UNSYNCED_BYTES && sync_spool(b) < 0)
 			return false;
 	}
@@ -249,6 +268,7 @@ static bool store(struct backlog *b)
 	if (b->full && clock_steady_ms() < b->full_next_ms)
 		return false;
 	bool stored = store_taken(b) && store_queue(b);
+	count_bytes(b);
 	if (stored && b->full) {
 		b->full = false;
 		lane_report(b->lane, NULL);
@@ -276,6 +296,7 @@ static void forget_done(struct backlog *b)
 	}
 	if (last) {
 		spool_forget(b->spool, last);
+		count_bytes(b);
 		/* The read position is saved with the next fsync, soon: what was delivered since then comes again after a crash. */
 		b->forgot = true;
 		if (!b->unsynced_since_ms)

@@ -46,6 +46,12 @@ static inline uint64_t lane_held(const struct lane_counters *c)
 	return c->memory_events + c->spooled_events;
 }
 
+/* What all spools together may hold. */
+struct spool_total {
+	_Atomic uint64_t bytes;
+	uint64_t bytes_max; /* 0: no limit */
+};
+
 struct lane_options {
 	const struct config *config;
 	const struct config_output *output;
@@ -55,6 +61,7 @@ struct lane_options {
 	uint64_t share_bytes;        /* most bytes that its queue pins */
 	struct budget *budget;
 	struct dead_letters *dead_letters; /* of this output; shared by its lanes */
+	struct spool_total *spool_total;   /* shared by all lanes; may be NULL */
 	const char *spool_folder;    /* NULL: no spool; needed during lane_start only */
 };
 

@@ -50,6 +50,7 @@ struct http_request {
 	uint64_t ticket;           /* the order in which they were closed */
 	int64_t due_ms;            /* FILLING: batch_wait is over; WAITING: the next try */
 	unsigned failures;         /* in a row */
+	int64_t failing_since_ms;  /* the first of them; 0: none */
 	unsigned cuts;             /* connections lost in a row while the body was on its way */
 	bool for_auth;             /* WAITING for better credentials */
 

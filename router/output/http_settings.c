@@ -307,6 +307,8 @@ static const struct setting rows[] = {
 		.max = "1h", .help = "First wait before a request is sent again; it doubles with each failure." },
 	{ .key = "retry_max", .type = SETTING_TIME, .offset = AT(retry_max_ms), .initial = "30s", .min = "1ms",
 		.max = "1d", .help = "Longest wait before a request is sent again, whatever `Retry-After` says." },
+	{ .key = "give_up", .type = SETTING_TIME, .offset = AT(give_up_ms), .min = "1s", .max = "365d",
+		.help = "Events that could not be delivered for this long become dead letters; unsaid: they are tried for ever." },
 	{ .key = "headers", .type = SETTING_PAIRS, .offset = AT(headers),
 		.help = "Headers to send with each request. `{class}` and `{cluster}` are filled in." },
 	{ .key = "http_version", .type = SETTING_CHOICE, .offset = AT(version), .initial = "1.1", .choices = versions,

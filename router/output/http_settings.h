@@ -29,6 +29,7 @@ struct http_settings {
 	int64_t in_flight;
 	int64_t timeout_ms, connect_timeout_ms;
 	int64_t retry_min_ms, retry_max_ms;
+	int64_t give_up_ms; /* 0: never */
 	struct text_pairs headers;
 	int version; /* enum http_version */
 	struct http_auth_settings {

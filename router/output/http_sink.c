@@ -56,10 +56,54 @@ static void report_wait(struct sink *s, const char *what, int64_t wait_ms)
 	lane_report(s->lane, text);
 }
 
+static void settled(struct sink *s, uint64_t bytes)
+{
+	s->open_bytes -= bytes;
+	s->news = true;
+}
+
+/* Some records have their outcome, or the window was halved: the rest goes on at once, and a request without one is free. */
+static void go_on(struct sink *s, struct http_request *r)
+{
+	size_t room_max = s->settings->batch_bytes * BODY_ROOM_FACTOR;
+	s->n_active--;
+	if (parcel_window(&r->parcel)) {
+		parcel_build(&r->parcel, s->target.format, &s->context);
+		pack_body(s, r);
+		r->state = HTTP_READY;
+		return;
+	}
+	parcel_clear(&r->parcel, room_max);
+	if (r->packed.room > room_max)
+		buf_finish(&r->packed);
+	r->state = HTTP_FREE;
+}
+
+/* give_up: what was refused for so long is a dead letter. False: it is tried again. */
+static bool gave_up(struct sink *s, struct http_request *r, const char *what)
+{
+	int64_t now_ms = clock_steady_ms();
+	if (!r->failing_since_ms)
+		r->failing_since_ms = now_ms;
+	if (!s->settings->give_up_ms || now_ms - r->failing_since_ms < s->settings->give_up_ms)
+		return false;
+	uint32_t n = parcel_window(&r->parcel);
+	_free_ enum answer *answers = mem_zero(n, sizeof *answers);
+	for (uint32_t i = 0; i < n; i++)
+		answers[i] = ANSWER_DEAD;
+	settled(s, parcel_answered(&r->parcel, answers, "gave_up", what));
+	r->failures = 0;
+	r->failing_since_ms = 0;
+	go_on(s, r);
+	return true;
+}
+
 /* The request is tried again after a while; `what` is told. */
 static void put_off(struct sink *s, struct http_request *r, enum http_verdict verdict, int64_t retry_after_ms,
 	const char *what)
 {
+	if (gave_up(s, r, what))
+		return;
 	r->failures++;
 	int64_t wait_ms = http_backoff_ms(&s->backoff, verdict, r->failures, retry_after_ms, random_next(s));
 	r->state = HTTP_WAITING;
@@ -137,33 +181,11 @@ static void look_for_credentials(struct sink *s)
 
 /* ---- what came of it ---- */
 
-static void settled(struct sink *s, uint64_t bytes)
-{
-	s->open_bytes -= bytes;
-	s->news = true;
-}
-
-/* Some records have their outcome, or the window was halved: the rest goes on at once, and a request without one is free. */
-static void go_on(struct sink *s, struct http_request *r)
-{
-	size_t room_max = s->settings->batch_bytes * BODY_ROOM_FACTOR;
-	s->n_active--;
-	if (parcel_window(&r->parcel)) {
-		parcel_build(&r->parcel, s->target.format, &s->context);
-		pack_body(s, r);
-		r->state = HTTP_READY;
-		return;
-	}
-	parcel_clear(&r->parcel, room_max);
-	if (r->packed.room > room_max)
-		buf_finish(&r->packed);
-	r->state = HTTP_FREE;
-}
-
 static void succeeded(struct sink *s, struct http_request *r)
 {
 	bool waits = false;
 	r->failures = r->cuts = 0;
+	r->failing_since_ms = 0;
 	r->fresh = r->for_auth = false;
 	for (unsigned i = 0; i < s->n_requests; i++)
 		waits |= s->requests[i].state == HTTP_WAITING;
