@@ -1,9 +1,14 @@
 /* check -- says what is wrong with a configuration, and where its events would go; connects to nothing. */
 #include <getopt.h>
 #include <stdio.h>
+#include <string.h>
+#include <sys/statvfs.h>
 
 #include "config/config.h"
+#include "router/base/buf.h"
+#include "router/base/cleanup.h"
 #include "router/base/err.h"
+#include "router/base/units.h"
 #include "router/cmd/cmd.h"
 #include "router/output/output.h"
 #include "router/plan.h"
@@ -36,6 +41,39 @@ static void print_lanes(const struct plan *plan)
 	}
 }
 
+/* Bytes free where the folder is, or will be made. */
+static bool disk_free(const char *folder, uint64_t *ret_bytes)
+{
+	struct statvfs disk;
+	_free_ char *at = mem_text(view_of(folder));
+	while (statvfs(at, &disk)) {
+		char *slash = strrchr(at, '/');
+		if (!slash || !at[1])
+			return false;
+		slash[slash == at] = 0;
+	}
+	*ret_bytes = (uint64_t)disk.f_bavail * disk.f_frsize;
+	return true;
+}
+
+/* A spool that the disk cannot hold ends in inputs that wait, long before its limit. */
+static void check_disk(const struct plan *plan, struct problems *problems)
+{
+	const struct config *config = plan->config;
+	uint64_t wanted = 0, room;
+	char wanted_text[UNITS_TEXT_ROOM], room_text[UNITS_TEXT_ROOM];
+	for (unsigned i = 0; i < plan->n_lanes; i++)
+		if (plan->lanes[i].output->common.guarantee == AT_LEAST_ONCE)
+			wanted += plan->lanes[i].output->common.spool_max;
+	if (config->spool_total && config->spool_total < wanted)
+		wanted = config->spool_total;
+	if (wanted && disk_free(config->state_dir, &room) && wanted > room)
+		problem_at(problems, PROBLEM_WARNING, config->path, 0, 0,
+			"the spools may take %s (outputs times classes times spool max), but only %s are free for %s: set "
+			"spool_total",
+			units_human_size(wanted, wanted_text), units_human_size(room, room_text), config->state_dir);
+}
+
 static int check(const char *path)
 {
 	struct problems problems = { 0 };
@@ -43,6 +81,8 @@ static int check(const char *path)
 	struct plan *plan = NULL;
 	if (config_load(&config, path, &problems) == 0)
 		(void)plan_create(&plan, config, &problems);
+	if (plan)
+		check_disk(plan, &problems);
 	problems_print(&problems);
 	if (plan && !problems.errors)
 		print_lanes(plan);
