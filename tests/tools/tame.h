@@ -9,6 +9,7 @@
  *   \u0000 in a key                        \u0001
  *   integers beyond 64 bits                4611686018427387904 (all above 18 digits become it)
  *   reals beyond a double                  1.5 (all reals that are long or have large exponents become it)
+ * jansson takes a NUL byte behind a number, which decode refuses: outside of strings it becomes another control byte.
  * Nesting beyond 2048 levels has no such remedy: `depth` tells.
  */
 #include <stdbool.h>
@@ -193,7 +194,8 @@ static inline struct tame tame_json(struct view json)
 			depth--;
 		if (depth > t.depth)
 			t.depth = depth;
-		buf_add_byte(&t.bytes, (char)*p++);
+		buf_add_byte(&t.bytes, *p ? (char)*p : 1);
+		p++;
 	}
 	return t;
 }
