@@ -385,6 +385,8 @@ int feed_gap(struct feed *f, const char *file, uint64_t bytes, const char *what,
 		.bytes = VIEW(""),
 		.bytes_total = bytes,
 	};
+	if (f->gave_up)
+		return -ESHUTDOWN;
 	span_begin(f, NULL);
 	f->counters.gaps++;
 	log_line(LOG_ERROR, NULL, "input %s: %s %s", f->input->name, file, reason);

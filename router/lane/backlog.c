@@ -143,12 +143,12 @@ static void close_span_later(struct backlog *b, struct span *span)
 	b->spans[b->n_spans++] = span;
 }
 
-/* Appends the open records of a batch from *next on, which moves on. *ret_last: position of the last one. */
+/* Appends the records that are not done with, from *next on, which moves on. *ret_last: position of the last one. */
 static int append(struct backlog *b, const struct batch *batch, uint32_t *next, uint64_t *ret_last)
 {
 	for (; *next < batch->n; ++*next) {
 		const struct record *r = &batch->records[*next];
-		if (r->outcome != RECORD_OPEN)
+		if (r->outcome != RECORD_OPEN && r->outcome != RECORD_REFUSED)
 			continue;
 		struct spool_record record = {
 			.seq = batch->first_seq + *next,
@@ -177,12 +177,20 @@ static void say_full(struct backlog *b, int e)
 	b->full_next_ms = clock_steady_ms() + FULL_RETRY_MS;
 }
 
+static void say_room(struct backlog *b)
+{
+	b->full = false;
+	lane_report(b->lane, NULL);
+}
+
+/* Without a batch: done already. */
 static void add_stored(struct backlog *b, struct batch *batch, uint64_t last)
 {
 	struct stored *s = mem_zero(1, sizeof *s);
 	s->batch = batch;
 	s->last = last;
-	batch->stored = s;
+	if (batch)
+		batch->stored = s;
 	if (b->tail)
 		b->tail->next = s;
 	else
@@ -190,9 +198,31 @@ static void add_stored(struct backlog *b, struct batch *batch, uint64_t last)
 	b->tail = s;
 }
 
+static void forget_done(struct backlog *b)
+{
+	uint64_t last = 0;
+	while (b->head && !b->head->batch) {
+		struct stored *s = b->head;
+		b->head = s->next;
+		if (!b->head)
+			b->tail = NULL;
+		last = s->last;
+		free(s);
+	}
+	if (last) {
+		spool_forget(b->spool, last);
+		count_bytes(b);
+		/* The read position is saved with the next fsync, soon: what was delivered since then comes again after a crash. */
+		b->forgot = true;
+		if (!b->unsynced_since_ms)
+			b->unsynced_since_ms = clock_steady_ms();
+		b->lane->backlogged = b->head || b->behind || b->pending;
+	}
+}
+
 /*
  * What the sink has, oldest first: it stays in the sink's hands, but the ledger need not wait for it any more. A batch that
- * did not fit whole is appended anew when there is room: the reader passes over all of it, so only a crash sends it twice.
+ * did not fit whole is appended anew when there is room: what did fit is passed over by the reader, and forgotten.
  */
 static bool store_taken(struct backlog *b)
 {
@@ -203,6 +233,11 @@ static bool store_taken(struct backlog *b)
 			continue;
 		int e = append(b, batch, &next, &last);
 		if (e < 0) {
+			if (last) {
+				b->skip_to = last;
+				add_stored(b, NULL, last);
+				forget_done(b);
+			}
 			say_full(b, e);
 			return false;
 		}
@@ -220,7 +255,12 @@ static bool store_queue(struct backlog *b)
 	while (b->pending || (b->pending = lane_queue_pop(l))) {
 		struct batch *batch = b->pending;
 		uint64_t last;
+		const uint32_t first = b->pending_next;
 		int e = append(b, batch, &b->pending_next, &last);
+		lane_account(l, &(struct lane_counters){
+			.memory_events = -(uint64_t)(b->pending_next - first),
+			.spooled_events = b->pending_next - first,
+		});
 		if (e < 0) {
 			say_full(b, e);
 			return false;
@@ -229,10 +269,6 @@ static bool store_queue(struct backlog *b)
 		b->pending_next = 0;
 		close_span_later(b, batch->span);
 		l->progress_ms = clock_steady_ms(); /* its inputs get on */
-		lane_account(l, &(struct lane_counters){
-			.memory_events = -(uint64_t)batch->open,
-			.spooled_events = batch->open,
-		});
 		batch_free(batch);
 		count_bytes(b);
 		if (b->unsynced_bytes >= UNSYNCED_BYTES && sync_spool(b) < 0)
@@ -269,10 +305,8 @@ static bool store(struct backlog *b)
 		return false;
 	bool stored = store_taken(b) && store_queue(b);
 	count_bytes(b);
-	if (stored && b->full) {
-		b->full = false;
-		lane_report(b->lane, NULL);
-	}
+	if (stored && b->full)
+		say_room(b);
 	return stored;
 }
 
@@ -283,28 +317,6 @@ bool backlog_store_all(struct backlog *b)
 	return store(b) && sync_spool(b) == 0;
 }
 
-static void forget_done(struct backlog *b)
-{
-	uint64_t last = 0;
-	while (b->head && !b->head->batch) {
-		struct stored *s = b->head;
-		b->head = s->next;
-		if (!b->head)
-			b->tail = NULL;
-		last = s->last;
-		free(s);
-	}
-	if (last) {
-		spool_forget(b->spool, last);
-		count_bytes(b);
-		/* The read position is saved with the next fsync, soon: what was delivered since then comes again after a crash. */
-		b->forgot = true;
-		if (!b->unsynced_since_ms)
-			b->unsynced_since_ms = clock_steady_ms();
-		b->lane->backlogged = b->head || b->behind || b->pending;
-	}
-}
-
 int backlog_work(struct backlog *b, int wait_ms)
 {
 	int64_t left_ms = INT64_MAX;
@@ -312,6 +324,8 @@ int backlog_work(struct backlog *b, int wait_ms)
 		return wait_ms;
 	if (!b->behind && is_late(b, &left_ms))
 		fall_behind(b);
+	else if (!b->behind && b->full && clock_steady_ms() >= b->full_next_ms)
+		say_room(b);
 	if (b->behind)
 		(void)store(b);
 	if (b->unsynced_since_ms &&
@@ -418,6 +432,23 @@ static void count_damaged(struct backlog *b)
 		lane_account(b->lane, &(struct lane_counters){ .dead_events = lost, .spooled_events = -lost });
 }
 
+/*
+ * All is read, and the spool has no room for the rest of this batch: it goes the short way. Its span is closed by the outcomes
+ * of that rest, so what of it is in the spool must be durable before.
+ */
+static struct batch *take_pending(struct backlog *b)
+{
+	struct batch *batch = b->pending;
+	if (b->pending_next && sync_spool(b) < 0)
+		return NULL;
+	for (uint32_t i = 0; i < b->pending_next; i++)
+		batch->records[i].outcome = RECORD_DELIVERED; /* by another batch: no outcome of this one */
+	batch->open -= b->pending_next;
+	b->pending = NULL;
+	b->pending_next = 0;
+	return batch;
+}
+
 struct batch *backlog_next(struct backlog *b)
 {
 	struct lane *l = b->lane;
@@ -433,12 +464,14 @@ struct batch *backlog_next(struct backlog *b)
 		});
 		return batch;
 	}
-	/* All is read: what comes now may go the short way, unless it waits for room in the spool. */
-	if (!b->pending && !b->full && !b->failing) {
-		count_damaged(b);
-		b->behind = false;
-		l->backlogged = b->head != NULL;
-	}
+	if (b->failing)
+		return NULL;
+	if (b->pending)
+		return take_pending(b);
+	/* All is read: what comes now may go the short way. */
+	count_damaged(b);
+	b->behind = false;
+	l->backlogged = b->head != NULL;
 	return NULL;
 }
 

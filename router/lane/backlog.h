@@ -9,7 +9,8 @@
  *
  * Safe:    a span is closed in the ledger once its events are in the spool and fsynced. Many appends share one fsync.
  * kill -9: what the spool has not forgotten is sent again at the next start: at most what the sink held.
- * Full:    a spool at its limit, or a full disk, leaves batches in the queue: the lane is full, and its inputs wait.
+ * Full:    a spool at its limit, or a full disk, leaves batches in the queue: the lane is full, and its inputs wait. What the
+ *          spool does hold is sent first; after it the queue goes straight to the sink, as long as there is no room.
  * Threads: the lane's worker; backlog_state any.
  */
 #include <stdbool.h>

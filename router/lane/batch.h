@@ -26,7 +26,12 @@ struct plan;
 struct span;
 struct stored;
 
-enum record_outcome { RECORD_OPEN, RECORD_DELIVERED, RECORD_DEAD };
+enum record_outcome {
+	RECORD_OPEN,
+	RECORD_DELIVERED,
+	RECORD_REFUSED, /* the dead letters have no room for it yet: it is nowhere else */
+	RECORD_DEAD,
+};
 
 struct record {
 	struct view bytes;    /* one JSON object, no newline after it */

@@ -119,6 +119,8 @@ static bool next_batch(struct lane *l, bool *ret_finishing)
 	(void)pthread_mutex_unlock(&l->mutex);
 	if (wanted && l->current) {
 		l->current_next = 0;
+		while (l->current->records[l->current_next].outcome != RECORD_OPEN)
+			l->current_next++; /* these came out of the spool already */
 		lane_list_add(l, l->current);
 	}
 	return !stopping;
@@ -157,8 +159,11 @@ static void *work(void *context)
 	/* lane_push takes nothing any more. What the spool has no room for, or where there is none, stays at the source. */
 	if (l->backlog)
 		(void)backlog_store_all(l->backlog);
-	free_list(l->head);
+	(void)pthread_mutex_lock(&l->mutex);
+	struct batch *left = l->head;
 	l->head = l->tail = NULL;
+	(void)pthread_mutex_unlock(&l->mutex);
+	free_list(left);
 	return NULL;
 }
 

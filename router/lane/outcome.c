@@ -195,6 +195,7 @@ void lane_batch_refused(struct batch *b, uint32_t index, const char *code, const
 		outcome(b, 1);
 		return;
 	}
+	b->records[index].outcome = RECORD_REFUSED;
 	struct undead *u = mem_zero(1, sizeof *u);
 	*u = (struct undead){ l->undead, b, index, mem_text(view_of(code)), mem_text(view_of(reason)) };
 	l->undead = u;
@@ -212,6 +213,7 @@ void lane_retry_undead(struct lane *l)
 			return;
 		}
 		l->undead = u->next;
+		u->batch->records[u->index].outcome = RECORD_DEAD;
 		outcome(u->batch, 1);
 		free(u->code);
 		free(u->reason);

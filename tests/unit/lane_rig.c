@@ -1,0 +1,175 @@
+#include "tests/unit/lane_rig.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "router/base/buf.h"
+#include "router/lane/batch.h"
+#include "router/lane/chunk.h"
+
+struct play play;
+
+struct sink {
+	int wake_fd;
+};
+
+static int open_sink(struct sink **ret_sink, const struct sink_options *options, struct err *err)
+{
+	(void)err;
+	*ret_sink = mem_zero(1, sizeof **ret_sink);
+	(*ret_sink)->wake_fd = options->wake_fd;
+	return 0;
+}
+
+static uint32_t put(struct sink *sink, struct batch *b, uint32_t first)
+{
+	uint32_t n = b->n - first;
+	(void)sink;
+	if (play.blocked)
+		return 0;
+	if (n > play.at_once)
+		n = play.at_once;
+	for (uint32_t i = first, end = first + n; i < end; i++) {
+		play.order[play.taken % sizeof play.order] = b->records[i].bytes.ptr[0];
+		play.taken++;
+		if (play.refuse)
+			batch_refused(b, i, "test", "refused by the test");
+		else
+			batch_delivered(b, i, 1);
+	}
+	return n;
+}
+
+static void flush_sink(struct sink *sink)
+{
+	(void)sink;
+	play.flushed++;
+}
+
+static void wait_sink(struct sink *sink, int timeout_ms)
+{
+	output_wait_fd(sink->wake_fd, timeout_ms > 5 ? 5 : timeout_ms);
+}
+
+static void close_sink(struct sink *sink)
+{
+	free(sink);
+}
+
+static void describe(const struct config *c, const struct config_output *o, enum audit_class k, char *text, size_t room)
+{
+	(void)c, (void)o, (void)k;
+	(void)snprintf(text, room, "test");
+}
+
+static const struct output_ops ops = {
+	.name = "test",
+	.describe = describe,
+	.open = open_sink,
+	.put = put,
+	.flush = flush_sink,
+	.wait = wait_sink,
+	.close = close_sink,
+};
+
+void rig_start(struct rig *r, uint64_t share)
+{
+	struct err err;
+	struct lane_options options = {
+		.config = &r->config,
+		.output = &r->output,
+		.class_ = ADMIN_READ,
+		.share_bytes = share,
+		.budget = r->budget,
+		.dead_letters = r->dead,
+		.spool_folder = r->output.common.spool_max ? r->spool : NULL,
+	};
+	assert_int_equal(lane_start(&r->lane, &options, &err), 0);
+}
+
+void rig_setup_spool(struct rig *r, uint64_t share, int guarantee, uint64_t spool_max)
+{
+	struct err err;
+	memset(r, 0, sizeof *r);
+	play.blocked = play.refuse = false;
+	play.at_once = UINT32_MAX;
+	play.taken = play.flushed = 0;
+	(void)snprintf(r->folder, sizeof r->folder, "/tmp/audit-router-lane-XXXXXX");
+	assert_non_null(mkdtemp(r->folder));
+	r->output = (struct config_output){ .name = (char *)"out", .ops = &ops };
+	r->output.common.guarantee = guarantee;
+	r->output.common.spool_max = spool_max;
+	r->output.common.spool_after_ms = 10;
+	(void)snprintf(r->spool, sizeof r->spool, "%s/spool", r->folder);
+	assert_int_equal(budget_create(&r->budget, 1 << 20), 0);
+	assert_int_equal(dead_letters_open(&r->dead, r->folder, "out", 1 << 20, &err), 0);
+	assert_int_equal(ledger_create(&r->ledger, 1, NULL, NULL), 0);
+	rig_start(r, share);
+}
+
+void rig_setup(struct rig *r, uint64_t share, int guarantee)
+{
+	rig_setup_spool(r, share, guarantee, 0);
+}
+
+void rig_teardown(struct rig *r)
+{
+	lane_stop(r->lane);
+	lane_join(r->lane);
+	ledger_destroy(r->ledger);
+	dead_letters_close(r->dead);
+	assert_int_equal(budget_used(r->budget), 0);
+	budget_destroy(r->budget);
+	char *command = mem_textf("rm -r %s", r->folder);
+	assert_int_equal(system(command), 0);
+	free(command);
+}
+
+/* A batch of records that each are one character of `text`, in a span of its own, with a chunk of 100 bytes behind it. */
+int rig_push(struct rig *r, const char *text)
+{
+	uint64_t seq = 0;
+	struct chunk *c;
+	assert_int_equal(chunk_create(&c, r->budget, 100), 0);
+	c->len = strlen(text);
+	memcpy(c->bytes, text, c->len);
+	struct batch *b = batch_create(r->budget, c);
+	for (size_t i = 0; i < c->len; i++)
+		batch_add(b)->bytes = (struct view){ c->bytes + i, 1 };
+	b->bytes = c->len;
+	struct span *s = ledger_open(r->ledger, &seq);
+	b->span = s;
+	b->input = "in";
+	b->cluster = "";
+	ledger_join(s, 0);
+	chunk_release(c);
+	uint64_t end = ledger_positions(r->ledger, NULL) + 1000;
+	int result = lane_push(r->lane, b);
+	ledger_commit(s, end, &seq);
+	return result;
+}
+
+void rig_wait(bool (*done)(struct rig *), struct rig *r)
+{
+	for (int i = 0; i < 10000 && !done(r); i++)
+		(void)poll(NULL, 0, 1);
+	assert_true(done(r));
+}
+
+bool rig_idle(struct rig *r)
+{
+	return lane_idle(r->lane) && ledger_idle(r->ledger);
+}
+
+bool rig_settled(struct rig *r)
+{
+	return ledger_idle(r->ledger);
+}
+
+bool rig_full(struct rig *r)
+{
+	char trouble[256];
+	lane_trouble(r->lane, trouble, sizeof trouble);
+	return strstr(trouble, "the spool takes no more") != NULL;
+}

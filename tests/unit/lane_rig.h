@@ -1,0 +1,51 @@
+#pragma once
+/*
+ * lane_rig -- a lane with a sink of the test's own: what it takes, when, and in which order outcomes come is the test's to say.
+ *
+ * Threads: the sink runs in the lane's worker; the rest is the test's.
+ */
+#include "tests/unit/cm.h"
+
+#include <stdatomic.h>
+
+#include "config/config.h"
+#include "router/lane/dead_letters.h"
+#include "router/lane/lane.h"
+#include "router/lane/ledger.h"
+
+/* What the test tells its sink to do; read by the worker. */
+extern struct play {
+	_Atomic bool blocked;      /* takes nothing */
+	_Atomic bool refuse;       /* refuses instead of delivering */
+	_Atomic uint32_t at_once;  /* most records a put takes */
+	_Atomic uint64_t taken;
+	_Atomic uint64_t flushed;
+	char order[4096];          /* first byte of each record, as delivered */
+} play;
+
+struct rig {
+	struct config config;
+	struct config_output output;
+	struct budget *budget;
+	struct dead_letters *dead;
+	struct ledger *ledger;
+	struct lane *lane;
+	char folder[64];
+	char spool[80];
+};
+
+/* Without a spool, or with one of at most spool_max bytes; `share` is of its queue. */
+void rig_setup(struct rig *, uint64_t share, int guarantee);
+void rig_setup_spool(struct rig *, uint64_t share, int guarantee, uint64_t spool_max);
+/* The lane alone, once more. */
+void rig_start(struct rig *, uint64_t share);
+void rig_teardown(struct rig *);
+
+/* A batch of records that each are one character of `text`, in a span of its own, with a chunk of 100 bytes behind it. */
+int rig_push(struct rig *, const char *text);
+
+/* Fails after ten seconds. */
+void rig_wait(bool (*done)(struct rig *), struct rig *);
+bool rig_idle(struct rig *);
+bool rig_settled(struct rig *);
+bool rig_full(struct rig *); /* its trouble is that the spool is */
