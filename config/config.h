@@ -3,14 +3,15 @@
  * config -- the configuration file as structs: what `run` and `check` load.
  *
  * The rows are in config/tables.c (top level and what all inputs and outputs share) and beside each input, output and
- * format (what is its own). Loading connects to nothing and reads no file but the configuration; the classifier that it
- * names is read when a plan is made of it (router/plan.h).
+ * format (what is its own). Loading connects to nothing and reads no file but the configuration and the keys of
+ * `redact`'s pseudonyms; the classifier that it names is read when a plan is made of it (router/plan.h).
  *
  * Owner: the config owns all; config_close frees. Threads: immutable once loaded; reference counted by the plan.
  */
 #include "config/settings.h"
 #include "router/base/audit_class.h"
 #include "router/policy/data_access.h"
+#include "router/policy/redact.h"
 
 enum {
 	INPUTS_MAX = 64,
@@ -57,6 +58,7 @@ struct config_output {
 		struct selector only, except;
 		bool only_said, except_said;
 		char *policy;             /* its own, after the top level's; NULL: none */
+		struct redactor *redact; /* beside the top level's; NULL: no more */
 	} common;
 };
 
@@ -76,7 +78,7 @@ struct config {
 	struct config_classifier classifier;
 	struct data_access data_access;
 	char *policy;    /* path of a Policy or AuditFilter; NULL: none */
-	bool redact_off; /* the only value of `redact` so far: redaction comes with the policy engine */
+	struct redactor *redact; /* NULL: off */
 
 	struct config_input *inputs;
 	size_t n_inputs;

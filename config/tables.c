@@ -69,6 +69,20 @@ static const struct section classifier_section = {
 	"\"properties\":{\"exempt\":{\"$ref\":\"#/definitions/texts\"}," \
 	"\"exempt_groups\":{\"$ref\":\"#/definitions/texts\"}}}]}"
 
+#define REDACT_SCHEMA \
+	"{\"anyOf\":[{\"$ref\":\"#/definitions/on_off\"},{\"enum\":[\"secrets\",\"tokens\",\"env\",\"configmaps\"]}," \
+	"{\"type\":\"array\",\"minItems\":1,\"items\":{\"anyOf\":[" \
+	"{\"enum\":[\"secrets\",\"tokens\",\"env\",\"configmaps\"]}," \
+	"{\"type\":\"object\",\"additionalProperties\":false,\"required\":[\"rule\",\"path\"],\"properties\":{" \
+	"\"rule\":{\"type\":\"string\"},\"path\":{\"$ref\":\"#/definitions/texts\"}," \
+	"\"action\":{\"enum\":[\"mask\",\"pseudonym\"]},\"key\":{\"type\":\"string\"},\"key_file\":{\"type\":\"string\"}," \
+	"\"keep\":{\"$ref\":\"#/definitions/texts\"},\"users\":{\"$ref\":\"#/definitions/texts\"}," \
+	"\"userGroups\":{\"$ref\":\"#/definitions/texts\"},\"verbs\":{\"$ref\":\"#/definitions/texts\"}," \
+	"\"namespaces\":{\"$ref\":\"#/definitions/texts\"},\"nonResourceURLs\":{\"$ref\":\"#/definitions/texts\"}," \
+	"\"resources\":{\"type\":\"array\",\"items\":{\"type\":\"object\"}}}}]}}]}"
+
+#define REDACT_TYPE "off or list of: secrets, tokens, env, configmaps, {rule: NAME, path: [PATH, ...], ...}"
+
 static const struct setting rows[] = {
 	{
 		.key = "cluster",
@@ -188,13 +202,24 @@ static const struct setting rows[] = {
 		.key = "redact",
 		.type = SETTING_VARIANT,
 		.reload = SETTING_RELOAD,
-		.offset = offsetof(struct config, redact_off),
-		.help = "`off`: events leave as they came. It is the only value that this version takes, and what holds "
-			"where the key is unsaid.",
+		.offset = offsetof(struct config, redact),
+		.help = "What is taken out of events before they are stored, spooled, dead-lettered or sent; `[secrets, tokens]` "
+			"where unsaid, `off`: nothing. `secrets`: data and stringData of Secrets wherever they stand (objects, "
+			"lists, patches, last-applied-configuration). `tokens`: TokenRequest and TokenReview, JSON Web Tokens and "
+			"`Bearer ...` anywhere, query parameters such as `token`. `env`: values of containers' environment "
+			"variables. `configmaps`: data and binaryData of ConfigMaps. Own rules beside them, `{rule: NAME, path: "
+			"PATH}`: with `users`, `userGroups`, `verbs`, `namespaces`, `resources`, `nonResourceURLs` as in a Policy's "
+			"rule (without: every event), `path` one or more, such as "
+			"`requestObject.spec.containers[*].env[*].value`, `annotations[\"a.b/c\"]`, `user.username`; a path into a "
+			"body also holds in lists, Tables, JSON patches and last-applied-configuration. `action: mask` (unsaid) puts "
+			"`[redacted]` in the value's place, `action: pseudonym` `hmac:` and 32 hex digits of HMAC-SHA256 of the text, "
+			"with the key in `key_file` (or `key`, 16 bytes or more), the same for the same text; texts that begin as "
+			"`keep` says (unsaid: `system:`) stay. Of a line that is no JSON only what stands before any body or data is "
+			"kept in the dead letters.",
 		.read = variant_read_redact,
-		.finish = variant_finish_nothing,
-		.type_text = "off",
-		.schema = "{\"enum\":[false,\"off\"]}",
+		.finish = variant_finish_redact,
+		.type_text = REDACT_TYPE,
+		.schema = REDACT_SCHEMA,
 	},
 	{
 		.key = "outputs",
@@ -334,6 +359,18 @@ static const struct setting output_rows[] = {
 		.reload = SETTING_RELOAD,
 		.offset = offsetof(struct config_output_common, policy),
 		.help = "A Policy or AuditFilter for this output alone, after the top level's: it can only take more away.",
+	},
+	{
+		.key = "redact",
+		.type = SETTING_VARIANT,
+		.reload = SETTING_RELOAD,
+		.offset = offsetof(struct config_output_common, redact),
+		.help = "What this output does not get, beside what the top level's `redact` takes from all (`off` here does not "
+			"undo that).",
+		.read = variant_read_more_redact,
+		.finish = variant_finish_redact,
+		.type_text = REDACT_TYPE,
+		.schema = REDACT_SCHEMA,
 	},
 	{ .key = NULL },
 };

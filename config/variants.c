@@ -5,6 +5,7 @@
 
 #include "router/base/buf.h"
 #include "router/base/cleanup.h"
+#include "router/policy/redact.h"
 
 bool variant_read_later(struct settings_reader *reader, const struct node *node, void *field)
 {
@@ -32,14 +33,22 @@ static bool is_on_off(struct settings_reader *reader, const struct node *node, b
 
 bool variant_read_redact(struct settings_reader *reader, const struct node *node, void *field)
 {
-	bool on = true, *redact_off = field;
-	size_t errors = reader->problems->errors;
-	*redact_off = true;
-	if (!node || (is_on_off(reader, node, &on) && !on))
-		return true;
-	if (reader->problems->errors == errors)
-		settings_problem(reader, node, "redaction is not available in this version; the only value is off");
-	return false;
+	return redactor_read(field, reader, node);
+}
+
+/* Under an output: more than the top level's, and nothing where unsaid. */
+bool variant_read_more_redact(struct settings_reader *reader, const struct node *node, void *field)
+{
+	struct redactor **redactor = field;
+	*redactor = NULL;
+	return !node || redactor_read(redactor, reader, node);
+}
+
+void variant_finish_redact(void *field)
+{
+	struct redactor **redactor = field;
+	redactor_destroy(*redactor);
+	*redactor = NULL;
 }
 
 /* ---- data_access ---- */

@@ -50,6 +50,8 @@ void feed_destroy(struct feed *f)
 	free(f->batches);
 	free(f->drops);
 	edits_finish(&f->edits);
+	redaction_finish(&f->redaction);
+	redaction_finish(&f->lane_redaction);
 	free(f);
 }
 
@@ -137,13 +139,16 @@ static void broken_line(struct feed *f, struct view line, enum decode_result res
 	char where[TROUBLE_ROOM], reason[LINE_REASON_ROOM];
 	(void)snprintf(where, sizeof where, "%s:%llu", origin->file, (unsigned long long)number);
 	const char *code = line_diagnose(line, result, at, reason);
+	struct view kept;
+	bool cut = redaction_line(&f->redaction, f->plan->config->redact, line, &kept, f->counters.redacted);
 	struct dead_letter letter = {
 		.reason = reason,
 		.code = code,
 		.input = f->input->name,
 		.where = where,
-		.is_json = result == DECODE_NOT_EVENT && line.len && line.ptr[0] == '{',
-		.bytes = line,
+		.is_json = result == DECODE_NOT_EVENT && line.len && line.ptr[0] == '{' && !cut,
+		.bytes = kept,
+		.bytes_total = cut ? line.len : 0,
 	};
 	f->counters.broken++;
 	log_limited(LOG_WARN, NULL, "%s: %s", where, reason);
@@ -152,10 +157,30 @@ static void broken_line(struct feed *f, struct view line, enum decode_result res
 
 /* ---- one event ---- */
 
+/* Redaction made it: its bytes are gone with the next event. */
+static bool is_made(const struct feed *f, const struct event *e)
+{
+	return redaction_made(&f->redaction, e) || redaction_made(&f->lane_redaction, e);
+}
+
+/* What a record keeps of an event beside its bytes. */
+static void fill_record(struct feed *f, struct batch *b, struct record *r, const struct event *e, enum record_key key)
+{
+	if (!is_made(f, e)) {
+		record_fill(b, r, e, &f->attributes, key);
+		return;
+	}
+	struct attributes attributes;
+	struct event short_lived = *e;
+	attributes_of(e, &attributes);
+	short_lived.bytes = (struct view){ 0 }; /* so that the key is copied */
+	record_fill(b, r, &short_lived, &attributes, key);
+}
+
 /* The event's bytes as this lane gets them: as they came, or edited into the batch's arena. */
 static struct view lane_bytes(struct feed *f, struct batch *b, const struct event *e)
 {
-	if (edits_none(&f->edits))
+	if (edits_none(&f->edits) && !is_made(f, e))
 		return e->bytes;
 	size_t len = edits_length(&f->edits, e->bytes);
 	char *bytes = batch_alloc(b, len);
@@ -179,6 +204,7 @@ static void refuse(struct feed *f, unsigned lane, const struct event *e)
 static void add_to_lane(struct feed *f, const struct plan_lane *lane, const struct event *e, struct verdict v,
 	struct policy_decision d)
 {
+	e = redaction_event(&f->lane_redaction, lane->output->common.redact, e, &f->attributes, f->counters.redacted);
 	edits_clear(&f->edits);
 	policy_edit(d, e, &f->edits);
 	if (lane->max_event_bytes && e->bytes.len > lane->max_event_bytes) {
@@ -195,7 +221,7 @@ static void add_to_lane(struct feed *f, const struct plan_lane *lane, const stru
 	r->rule = v.rule;
 	r->class_ = (uint8_t)v.class_;
 	b->bytes += r->bytes.len;
-	record_fill(b, r, e, &f->attributes, lane->key);
+	fill_record(f, b, r, e, lane->key);
 }
 
 static bool lane_wants(const struct plan_lane *lane, const struct attributes *a)
@@ -267,6 +293,7 @@ static void route_event(struct feed *f, const struct event *e)
 		f->counters.policy_bytes[v.class_] += e->bytes.len;
 		return;
 	}
+	e = redaction_event(&f->redaction, f->plan->config->redact, e, &f->attributes, f->counters.redacted);
 	for (unsigned i = f->plan->class_first[v.class_]; i < f->plan->class_first[v.class_ + 1]; i++) {
 		const struct plan_lane *lane = &f->plan->lanes[i];
 		if (f->lane_skip && f->event_end <= f->lane_skip[lane->number])
@@ -359,12 +386,12 @@ int feed_too_long(struct feed *f, struct view head, uint64_t bytes_total, uint64
 		.code = "too_long",
 		.input = f->input->name,
 		.where = where,
-		.bytes = head,
 		.bytes_total = bytes_total,
 	};
 	if (f->gave_up)
 		return -ESHUTDOWN;
 	span_begin(f, NULL);
+	(void)redaction_line(&f->redaction, f->plan->config->redact, head, &letter.bytes, f->counters.redacted);
 	f->counters.lines++;
 	f->counters.broken++;
 	log_limited(LOG_WARN, NULL, "%s: %s (%llu bytes)", where, letter.reason, (unsigned long long)bytes_total);

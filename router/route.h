@@ -21,6 +21,7 @@
 #include "router/lane/ledger.h"
 #include "router/match/matcher.h"
 #include "router/plan.h"
+#include "router/redaction.h"
 
 struct dead_letters;
 
@@ -32,6 +33,7 @@ struct feed_counters {
 	_Atomic uint64_t policy_events[AUDIT_CLASSES], policy_bytes[AUDIT_CLASSES]; /* dropped by the top level's policy */
 	_Atomic uint64_t broken;   /* lines that are no event: dead letters of the input */
 	_Atomic uint64_t cut[LADDER_STEPS]; /* events that had to be cut to fit an output, by step */
+	_Atomic uint64_t redacted[REDACT_KINDS]; /* values cut, the outputs' own redactions included */
 	_Atomic uint64_t troubles; /* feed_trouble */
 	_Atomic uint64_t gaps;     /* feed_gap */
 	_Atomic uint64_t left;     /* events that a lane that was given up on did not take */
@@ -67,6 +69,7 @@ struct feed {
 	const uint64_t *lane_skip;      /* of the chunk's source (feed_origin) */
 	uint64_t event_end;             /* offset in the source of the end of the line in hand */
 	struct attributes attributes;
+	struct redaction redaction, lane_redaction; /* of the event in hand; of it for the lane in hand */
 	struct edits edits;             /* of the event in hand, for the lane in hand */
 	struct feed_counters counters;
 };

@@ -84,6 +84,22 @@ static void print_policies(const struct plan *plan)
 		print_policy(&plan->output_policies[i], plan->config->outputs[i].name);
 }
 
+static void print_redacted(const struct pipeline *p)
+{
+	bool any = false;
+	for (unsigned kind = 0; kind < REDACT_KINDS; kind++) {
+		uint64_t n = 0;
+		for (size_t i = 0; i < p->config->n_inputs; i++)
+			n += p->inputs[i].feed->counters.redacted[kind];
+		if (n)
+			(void)fprintf(stderr, "%s%llu by %s", any ? ", " : "redacted values: ", (unsigned long long)n,
+				redact_kind_names[kind]);
+		any = any || n;
+	}
+	if (any)
+		(void)fputc('\n', stderr);
+}
+
 void pipeline_print_table(const struct pipeline *p)
 {
 	uint64_t broken = 0, gaps = 0, left = 0;
@@ -118,6 +134,7 @@ void pipeline_print_table(const struct pipeline *p)
 		if (cut)
 			(void)fprintf(stderr, "cut to fit max_event_bytes: %llu lost %s\n", (unsigned long long)cut, steps[step]);
 	}
+	print_redacted(p);
 	if (left)
 		(void)fprintf(stderr, "left at the source: %llu events of lanes that made no progress\n",
 			(unsigned long long)left);

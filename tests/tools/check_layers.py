@@ -30,6 +30,7 @@ MAY_USE = {
     'router/base/*': [],
     'router/event/*': [BASE],
     'router/match/*': [BASE, EVENT],
+    'router/policy/redact_read.c': [BASE, EVENT, MATCH, SETTINGS, 'config/keys.h', 'config/replaced.h'],
     'router/policy/*': [BASE, EVENT, MATCH, SETTINGS],
     'classifiers/*': [BASE, EVENT, MATCH],
     'config/settings*': [BASE, MATCH],

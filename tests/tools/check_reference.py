@@ -22,7 +22,7 @@ MISTAKES = [
     {'inputs': {'a': {'type': 'stdin'}}, 'outputs': {'b': {'type': 'http'}}},
     {'inputs': {'a': {'type': 'stdin'}}, 'outputs': {'b': {'type': 'http', 'url': 'x', 'format': 'xml'}}},
     {'inputs': {'a': {'type': 'stdin'}}, 'outputs': {'b': {'type': 'null'}}, 'data_access': {'ADMIN_ACTIVITY': 'off'}},
-    {'inputs': {'a': {'type': 'stdin'}}, 'outputs': {'b': {'type': 'null'}}, 'redact': ['secrets']},
+    {'inputs': {'a': {'type': 'stdin'}}, 'outputs': {'b': {'type': 'null'}}, 'redact': ['secretz']},
 ]
 
 

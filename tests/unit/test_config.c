@@ -64,7 +64,8 @@ static void defaults_are_those_of_the_contract(void **state)
 	assert_int_equal(c->shutdown_wait_ms, 20000);
 	assert_string_equal(c->classifier.name, "gke");
 	assert_null(c->classifier.file);
-	assert_true(c->redact_off);
+	assert_non_null(c->redact);
+	assert_null(c->outputs[0].common.redact);
 	assert_int_equal(c->n_inputs, 1);
 	assert_string_equal(c->inputs[0].name, "a");
 	assert_string_equal(c->inputs[0].ops->name, "stdin");
@@ -142,6 +143,7 @@ static void values_come_from_the_environment(void **state)
 					   "    type: null\n"
 					   "    only: {users: ['a-${CONFIG_TYPE}'], resources: [{group: '$${x}'}]}\n");
 	assert_true(c->data_access.off[ADMIN_READ]);
+	assert_null(c->redact);
 	assert_int_equal(c->outputs[0].common.classes, 1u << DATA_READ);
 	assert_true(strings_have(&c->outputs[1].common.only.users, VIEW("a-null")));
 	assert_true(view_eq(c->outputs[1].common.only.resources[0].group, VIEW("${x}")));
@@ -177,10 +179,8 @@ static const struct {
 	{ INPUT OUTPUT "memory_max: 64\n",
 		"f.yaml:3:13: memory_max takes a size with its unit (512KiB, 64MiB, 1GB), not \"64\"\n" },
 	{ INPUT OUTPUT "memory_max: 1MiB\n", "f.yaml:3:13: memory_max must be at least 4MiB\n" },
-	{ INPUT OUTPUT "redact: [secrets, tokens]\n",
-		"f.yaml:3:9: redaction is not available in this version; the only value is off\n" },
-	{ INPUT OUTPUT "redact: on\n",
-		"f.yaml:3:9: redaction is not available in this version; the only value is off\n" },
+	{ INPUT OUTPUT "redact: [secrets, tokns]\n",
+		"f.yaml:3:19: unknown kind of redaction \"tokns\"; did you mean \"tokens\"?\n" },
 
 	/* names and types */
 	{ "inputs: {a/b: {type: stdin}}\n" OUTPUT,
