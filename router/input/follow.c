@@ -22,7 +22,7 @@ enum {
 	FORGET_MS = 60000,
 	REPEAT_MS = 60000,   /* what is still wrong is told again */
 	OPEN_MAX_HELD = 64,  /* descriptors held of files that are not read to their ends */
-	ONCE_TRIES = 3,      /* rounds of a run that ends, where files are renamed meanwhile */
+	TRIES = 10,          /* looks in a row, where files change meanwhile */
 };
 
 int follow_create(struct follow **ret_follow, const struct follow_options *options, struct err *err)
@@ -129,6 +129,8 @@ static void check_missing(struct follow *f, struct track *t, int64_t now)
 		return;
 	if (t->cut && !t->file.packed && t->file.size <= t->read)
 		tracks_done(&f->tracks, t, true);
+	else if (f->look)
+		return; /* looked for once more, at once */
 	else if (f->source->options.once || now - t->missing_ms >= GAP_MS)
 		gap(f, t);
 }
@@ -239,7 +241,6 @@ static void look(struct follow *f)
 	struct listing l = { 0 };
 	int64_t now = clock_steady_ms();
 	bool once = f->source->options.once;
-	f->look = false;
 	f->looked_ms = now;
 	f->pattern = listing_is_pattern(f->options.pattern);
 	char **logs = known_logs(f);
@@ -249,7 +250,7 @@ static void look(struct follow *f)
 	free(logs);
 	if (!once)
 		add_watches(f); /* before names are acted on: what changes from now on wakes */
-	tracks_match(&f->tracks, &l, &news);
+	f->look = !tracks_match(&f->tracks, &l, &news);
 	check_live(f, &l, now);
 	if (once)
 		check_once(f, &l, r);
@@ -279,9 +280,10 @@ static bool read_all(struct follow *f)
 
 static void run_once(struct follow *f)
 {
-	for (int i = 0; i < ONCE_TRIES; i++) {
+	f->look = true;
+	for (int i = 0; f->look && i < TRIES; i++) {
 		look(f);
-		if (!read_all(f) || !f->look)
+		if (!f->look && !read_all(f))
 			return;
 	}
 }
@@ -310,7 +312,7 @@ void follow_run(struct follow *f)
 	do {
 		began = clock_steady_ms();
 		before = f->source->position;
-		if (f->look)
+		for (int i = 0; f->look && i < TRIES; i++)
 			look(f);
 		if (!read_all(f))
 			return;

@@ -155,18 +155,18 @@ bool follow_read(struct follow *f, struct track *t)
 		f->look = true;
 		return true;
 	}
-	tracks_size(&f->tracks, t, st.size);
 	switch (prospect(f, t, &st)) {
 	case NOTHING_NEW:
 		if (!t->failed.ino && !t->file.packed)
 			finish(f, t, LINES_END, st.size);
 		return true;
 	case ANOTHER_FILE:
-		t->seen = (struct file_stat){ 0 };
+		t->seen.changed_ns = -1; /* so that the next look sees it too */
 		f->look = true;
 		return true;
 	case SOMETHING_NEW:
 		break;
 	}
+	tracks_size(&f->tracks, t, st.size);
 	return read_new(f, t, &st);
 }

@@ -20,6 +20,7 @@ struct matching {
 	const struct tracks_news *news;
 	struct inode *inodes; /* sorted; each of the n tracks that there were at first */
 	size_t n;
+	bool again;
 	bool *settled;       /* by listed file: nothing more to find out about it */
 };
 
@@ -160,8 +161,9 @@ static void match_inode(struct matching *m, const struct listed *l, size_t i)
 	} else if (fingerprint_fits(&t->file.print, &head) && !is_short(t, l, head.packed)) {
 		take(m, t, l, &head);
 	} else {
-		m->settled[i] = false;
-		lose(m, t, strcmp(t->file.path, l->path) == 0);
+		m->again = true; /* a copy of what was cut, made before it was, may not be listed; it comes first */
+		/* Of what happened before this run nobody knows: perhaps more was written to it. */
+		lose(m, t, t->seen.ino && strcmp(t->file.path, l->path) == 0);
 	}
 }
 
@@ -228,7 +230,7 @@ static void match_content(struct matching *m, const struct listed *l, size_t i)
 	tracks_insert(ts, t);
 }
 
-void tracks_match(struct tracks *ts, const struct listing *listing, const struct tracks_news *news)
+bool tracks_match(struct tracks *ts, const struct listing *listing, const struct tracks_news *news)
 {
 	_free_ bool *settled = mem_zero(listing->n + 1, sizeof(bool));
 	_free_ bool *was_present = mem_zero(ts->n + 1, sizeof(bool));
@@ -248,4 +250,5 @@ void tracks_match(struct tracks *ts, const struct listing *listing, const struct
 		if (!settled[i])
 			match_content(&m, &listing->list[i], i);
 	free(m.inodes);
+	return !m.again;
 }

@@ -67,7 +67,8 @@ struct tracks_news {
 	void (*unreadable)(void *context, const char *path, int code); /* -errno; at each look */
 	void *context;
 };
-void tracks_match(struct tracks *, const struct listing *, const struct tracks_news *);
+/* False: a file was found to be another than it was; list them anew and match again. */
+bool tracks_match(struct tracks *, const struct listing *, const struct tracks_news *);
 /* Files of one log in the order of their writing; those that lost their name are between the rotated ones and the live one. */
 void tracks_sort(struct tracks *);
 

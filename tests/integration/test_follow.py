@@ -1,0 +1,582 @@
+"""
+The file input on a live log: rotation, restarts, and whatever else happens to files. Each event that was written is looked for
+downstream; nothing here waits by time alone, only for a condition that has a deadline.
+"""
+import collections
+import gzip
+import itertools
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import threading
+import time
+
+import pytest
+
+from collector import Collector
+from conftest import CLASSES
+
+CONFIG = """\
+state_dir: state
+redact: off
+inputs:
+  log: {{ type: file, path: '{path}', from: {start} }}
+outputs:
+  files: {{ type: file, path: 'out/{{class}}.ndjson' }}
+"""
+DEADLINE = 30
+ROTATED = itertools.count()
+
+
+def until(condition, what, seconds=DEADLINE):
+    """Waits for it; the value that made it true."""
+    end = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < end, f'not within {seconds} s: {what() if callable(what) else what}'
+        time.sleep(0.01)
+    return value
+
+
+def event(number, size=0):
+    """A line; the classes take turns."""
+    verb, subresource = (('create', ''), ('get', ''), ('get', 'log'), ('patch', 'status'))[number % 4]
+    return json.dumps({
+        'kind': 'Event', 'apiVersion': 'audit.k8s.io/v1', 'level': 'Metadata', 'auditID': f'id-{number:08}',
+        'stage': 'ResponseComplete', 'requestURI': '/api/v1/namespaces/default/pods/p', 'verb': verb,
+        'user': {'username': 'alice', 'groups': ['system:authenticated']}, 'sourceIPs': ['10.0.0.1'],
+        'objectRef': {'resource': 'pods', 'namespace': 'default', 'name': 'p', 'apiVersion': 'v1',
+                      **({'subresource': subresource} if subresource else {})},
+        'responseStatus': {'code': 200}, 'requestReceivedTimestamp': '2026-01-02T03:04:05.000000Z',
+        'stageTimestamp': '2026-01-02T03:04:05.000000Z', 'annotations': {'pad': 'x' * size}},
+        separators=(',', ':')).encode() + b'\n'
+
+
+def events(first, n, size=0):
+    return b''.join(event(i, size) for i in range(first, first + n))
+
+
+def rotated_name(log):
+    """As kube-apiserver names it: later ones sort later."""
+    n = next(ROTATED)
+    return log.parent / f'{log.stem}-2026-01-02T03-{n // 60000:02}-{n // 1000 % 60:02}.{n % 1000:03}{log.suffix}'
+
+
+def pack(path):
+    """As kube-apiserver packs it: for a moment both are there, and the packed one is not whole at first."""
+    with open(path.parent / (path.name + '.gz'), 'wb') as out:
+        packed = gzip.compress(path.read_bytes())
+        out.write(packed[:len(packed) // 2])
+        out.flush()
+        out.write(packed[len(packed) // 2:])
+    path.unlink()
+
+
+def rotate(log, packed=False):
+    """Renames it; whoever writes next makes a new one."""
+    to = rotated_name(log)
+    log.rename(to)
+    if packed:
+        pack(to)
+    return to
+
+
+def append(log, text):
+    log.parent.mkdir(exist_ok=True)
+    with open(log, 'ab') as out:
+        out.write(text)
+
+
+class Followed:
+    """The router on a log, and what it delivered."""
+
+    def __init__(self, router):
+        self.router, self.folder, self.process = router, router.folder, None
+        self.log = self.folder / 'log' / 'audit.log'
+        self.configure()
+
+    def configure(self, path=None, start='start', more=''):
+        self.router.write('c.yaml', CONFIG.format(path=path or self.log, start=start) + more)
+
+    def start(self):
+        self.process = self.router.start('run', '-c', self.folder / 'c.yaml')
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(DEADLINE) == 0, self.stderr()
+
+    def once(self):
+        return self.router('run', '--once', '-c', self.folder / 'c.yaml')
+
+    def stderr(self):
+        return (self.folder / 'stderr').read_text(errors='replace')
+
+    def got(self, class_=None):
+        """Numbers of the delivered events, whole lines alone."""
+        numbers = []
+        for c in [class_] if class_ else CLASSES:
+            path = self.folder / 'out' / f'{c.lower()}.ndjson'
+            if path.exists():
+                whole = path.read_bytes().rpartition(b'\n')[0]
+                numbers += [int(line.partition(b'"auditID":"id-')[2][:8]) for line in whole.splitlines()]
+        return numbers
+
+    def expect(self, numbers):
+        """All of these are delivered; returns what is, with repetitions."""
+        wanted = set(numbers)
+        until(lambda: wanted <= set(self.got()), lambda: f'{len(wanted - set(self.got()))} events are missing, such as '
+              f'{sorted(wanted - set(self.got()))[:5]}\n{self.stderr()}')
+        return self.got()
+
+    def expect_once(self, numbers):
+        """Just these are delivered, each once, each class in order."""
+        got = self.expect(numbers)
+        assert sorted(got) == sorted(numbers), collections.Counter(got).most_common(3)
+        for c in CLASSES:
+            assert self.got(c) == sorted(self.got(c)), f'{c} out of order'
+
+    def letters(self):
+        path = self.folder / 'state' / 'dead-letters' / 'inputs.ndjson'
+        return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+
+    def checkpointed(self):
+        """The input's own view of its files, as the checkpoint has it."""
+        try:
+            checkpoint = json.loads((self.folder / 'state' / 'checkpoint.json').read_text())
+        except FileNotFoundError:
+            return None
+        state = checkpoint['inputs'].get('log', {}).get('state')
+        return json.loads(state)['files'] if state else None
+
+    def until_checkpoint(self, **wanted):
+        """Some file in the checkpoint has these values."""
+        until(lambda: any(all(f[k] == v for k, v in wanted.items()) for f in self.checkpointed() or []),
+              lambda: f'checkpoint with {wanted}: {self.checkpointed()}\n{self.stderr()}')
+
+
+@pytest.fixture
+def followed(router):
+    f = Followed(router)
+    yield f
+    if f.process and f.process.poll() is None:
+        f.kill()
+
+
+class Writer(threading.Thread):
+    """An apiserver: writes events, and rotates every `period` seconds; the packer runs beside it, as there."""
+
+    def __init__(self, log, period, packed=True, rate=1000):
+        super().__init__()
+        self.log, self.period, self.packed, self.rate = log, period, packed, rate
+        self.written, self.rotations, self.over = 0, 0, threading.Event()
+        log.parent.mkdir(exist_ok=True)
+
+    def run(self):
+        packers = []
+        while not self.over.is_set():
+            with open(self.log, 'ab', buffering=0) as out:
+                end = time.monotonic() + self.period
+                while time.monotonic() < end and not self.over.is_set():
+                    for _ in range(10):
+                        out.write(event(self.written))
+                        self.written += 1
+                    self.over.wait(10 / self.rate)
+            if self.over.is_set():
+                break
+            to = rotate(self.log)
+            self.rotations += 1
+            if self.packed and self.rotations % 2:
+                packers.append(threading.Thread(target=pack, args=(to,)))
+                packers[-1].start()
+        for packer in packers:
+            packer.join()
+
+    def end(self):
+        self.over.set()
+        self.join()
+        return range(self.written)
+
+
+# ---- rotation ----
+
+def test_rotation_every_100_ms(followed):
+    followed.start()
+    writer = Writer(followed.log, 0.1)
+    writer.start()
+    until(lambda: writer.rotations >= 20, 'rotations')
+    followed.expect_once(writer.end())
+    followed.stop()
+
+
+def test_rotation_faster_than_a_look(followed):
+    """Rotated many times between two looks of the router: nothing is missed, and the order stays."""
+    followed.start()
+    for i in range(300):
+        append(followed.log, events(i * 5, 5))
+        rotate(followed.log, packed=i % 3 == 0)
+    append(followed.log, events(1500, 5))
+    followed.expect_once(range(1505))
+    followed.stop()
+
+
+def test_a_first_start_reads_rotated_files_oldest_first(followed):
+    for i in range(4):
+        append(followed.log, events(i * 10, 10))
+        rotate(followed.log, packed=i % 2 == 0)
+    append(followed.log, events(40, 10))
+    followed.start()
+    followed.expect_once(range(50))
+    followed.stop()
+
+
+def test_from_end_passes_over_what_is_there(followed):
+    followed.configure(start='end')
+    append(followed.log, events(0, 10))
+    rotate(followed.log)
+    append(followed.log, events(10, 10) + event(20)[:100])
+    followed.start()
+    followed.until_checkpoint(offset=len(events(10, 10)))
+    append(followed.log, event(20)[100:] + events(21, 10))
+    rotate(followed.log)
+    append(followed.log, events(31, 10))
+    followed.expect_once(range(20, 41))
+    followed.stop()
+
+
+def test_a_pattern_that_fits_rotated_names(followed):
+    followed.configure(path=followed.folder / 'log' / 'audit*.log*')
+    for i in range(6):
+        append(followed.log, events(i * 10, 10))
+        rotate(followed.log, packed=i % 2 == 0)
+    append(followed.log, events(60, 10))
+    followed.start()
+    followed.expect_once(range(70))
+    for i in range(7, 40):
+        append(followed.log, events(i * 10, 10))
+        rotate(followed.log, packed=i % 2 == 0)
+    append(followed.log, events(400, 10))
+    followed.expect_once(range(410))
+    followed.stop()
+    followed.start()
+    append(followed.log, events(410, 10))
+    followed.expect_once(range(420))
+    followed.stop()
+
+
+def test_plain_and_packed_of_one_content_are_read_once(followed):
+    append(followed.log, events(0, 10))
+    to = rotate(followed.log)
+    (to.parent / (to.name + '.gz')).write_bytes(gzip.compress(to.read_bytes()))
+    append(followed.log, events(10, 10))
+    followed.start()
+    followed.expect_once(range(20))
+    to.unlink()
+    append(followed.log, events(20, 10))
+    followed.expect_once(range(30))
+    followed.stop()
+    followed.once()
+    followed.expect_once(range(30))
+
+
+# ---- restarts ----
+
+@pytest.mark.slow
+def test_kill_at_random_points(followed):
+    """Nothing is lost; what comes twice is less than what was read since the last checkpoint, which is a second old at most."""
+    seed = random.randrange(1 << 32)
+    print(f'seed {seed}')
+    rng = random.Random(seed)
+    rate, kills = 500, 7
+    writer = Writer(followed.log, 0.1, rate=rate)
+    writer.start()
+    extra_max = 0
+    for _ in range(kills):
+        began, before = time.monotonic(), writer.written
+        followed.start()
+        enough = rng.uniform(0.2, 2)
+        until(lambda: time.monotonic() - began > enough, 'the time of the kill')
+        followed.kill()
+        extra_max += writer.written - before + rate
+    followed.start()
+    got = followed.expect(writer.end())
+    assert set(got) == set(range(writer.written))
+    extra = len(got) - len(set(got))
+    print(f'{writer.written} events, {kills} kills, {extra} twice')
+    assert extra <= extra_max
+    followed.stop()
+
+
+def test_a_second_start_reads_nothing_again(followed):
+    append(followed.log, events(0, 10))
+    rotate(followed.log, packed=True)
+    append(followed.log, events(10, 10))
+    followed.start()
+    followed.expect_once(range(20))
+    followed.stop()
+    followed.start()
+    append(followed.log, events(20, 10))
+    followed.expect_once(range(30))
+    followed.stop()
+    assert followed.once().returncode == 0
+    followed.expect_once(range(30))
+
+
+@pytest.mark.parametrize('packed', [False, True])
+def test_a_file_that_was_rotated_while_nobody_looked_is_read_on(followed, packed):
+    append(followed.log, events(0, 10))
+    followed.start()
+    followed.expect_once(range(10))
+    followed.stop()
+    append(followed.log, events(10, 10))
+    rotate(followed.log, packed)
+    append(followed.log, events(20, 10))
+    rotate(followed.log, packed)
+    append(followed.log, events(30, 10))
+    followed.start()
+    followed.expect_once(range(40))
+    followed.stop()
+    assert not followed.letters()
+
+
+def test_once_goes_on_where_it_was(followed):
+    append(followed.log, events(100, 10))
+    rotate(followed.log)  # not asked for
+    append(followed.log, events(0, 10))
+    assert followed.once().returncode == 0
+    followed.expect_once(range(10))
+    append(followed.log, events(10, 10))
+    assert followed.once().returncode == 0
+    followed.expect_once(range(20))
+    append(followed.log, events(20, 10))
+    rotate(followed.log, packed=True)
+    append(followed.log, events(30, 10))
+    assert followed.once().returncode == 0
+    followed.expect_once(range(40))
+
+
+def test_a_lane_that_is_ahead_gets_nothing_twice(followed):
+    """A collector that is down holds its lanes; the files have everything, and keep having it once over kills."""
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        port = s.getsockname()[1]
+    followed.configure(more=f"  siem: {{ type: http, url: 'http://127.0.0.1:{port}/', spool: off, retry_max: 100ms }}\n")
+    append(followed.log, events(0, 100))
+    followed.start()
+    followed.expect_once(range(100))
+    lanes = followed.folder / 'state' / 'checkpoint.json'
+
+    def ahead(n):
+        files = json.loads(lanes.read_text())['inputs']['log']['lanes']['files'] if lanes.exists() else {}
+        return len(files) == len(CLASSES) and all(
+            lane['state'] and json.loads(lane['state'])['files'][0]['offset'] == len(events(0, n)) for lane in files.values())
+
+    until(lambda: ahead(100), 'a checkpoint in which the lanes are ahead')
+    for n in (101, 102, 103):
+        followed.kill()
+        before = os.stat(lanes).st_mtime_ns
+        followed.start()
+        until(lambda: os.stat(lanes).st_mtime_ns != before, 'a checkpoint')
+        assert ahead(n - 1)
+        append(followed.log, event(n - 1))
+        followed.expect_once(range(n))
+        until(lambda: ahead(n), 'a checkpoint in which the lanes are ahead')
+    with Collector(port=port) as collector:
+        until(lambda: len(set(collector.lines('/'))) >= 103, lambda: f'{len(collector.lines("/"))} lines\n{followed.stderr()}')
+        followed.stop()
+    followed.expect_once(range(103))
+
+
+# ---- what else happens to files ----
+
+def test_an_inode_that_comes_again_is_another_file(followed):
+    append(followed.log, events(0, 10))
+    followed.start()
+    followed.expect_once(range(10))
+    followed.stop()
+    inode = followed.log.stat().st_ino
+    followed.log.unlink()
+    for _ in range(50):
+        append(followed.log, events(10, 30))
+        if followed.log.stat().st_ino == inode:
+            break
+        followed.log.unlink()
+    else:
+        pytest.skip('this file system does not give inodes out again soon')
+    followed.start()
+    followed.expect_once(range(40))
+    followed.stop()
+
+
+@pytest.mark.parametrize('longer', [False, True])
+def test_a_log_that_is_cut_is_read_from_its_start(followed, longer):
+    append(followed.log, events(0, 10))
+    followed.start()
+    followed.expect_once(range(10))
+    new = events(10, 30 if longer else 5)
+    with open(followed.log, 'r+b') as out:
+        out.truncate(0)
+        out.write(new)
+    followed.expect_once(range(40 if longer else 15))
+    until(lambda: 'was cut' in followed.stderr(), followed.stderr)
+    followed.stop()
+    assert not followed.letters()
+
+
+def test_copied_and_cut(followed):
+    """logrotate's copytruncate: the copy is no new log, and what was not read before the cut is read from it."""
+    append(followed.log, events(0, 10))
+    followed.start()
+    followed.expect_once(range(10))
+    for i in range(1, 10):
+        append(followed.log, events(i * 10, 5))
+        shutil.copy(followed.log, followed.log.parent / f'audit.log-2026010{i}')
+        os.truncate(followed.log, 0)
+        append(followed.log, events(i * 10 + 5, 5))
+        followed.expect_once(range(i * 10 + 10))
+    followed.stop()
+    assert not followed.letters()
+
+
+def test_late_creation(followed):
+    followed.start()
+    until(lambda: 'waits for' in followed.stderr(), followed.stderr)
+    append(followed.log, events(0, 10))
+    followed.expect_once(range(10))
+    followed.stop()
+    assert followed.stderr().count('waits for') == 1
+
+
+def test_a_deleted_log_is_told_of_and_read_again(followed):
+    append(followed.log, events(0, 10))
+    followed.start()
+    followed.expect_once(range(10))
+    followed.log.unlink()
+    until(lambda: 'audit.log is gone' in followed.stderr(), followed.stderr)
+    append(followed.log, events(10, 10))
+    followed.expect_once(range(20))
+    until(lambda: 'is there again' in followed.stderr(), followed.stderr)
+    followed.stop()
+    assert followed.stderr().count('is gone') == 1
+    assert not followed.letters()
+
+
+def test_a_deleted_file_is_read_to_its_end(followed):
+    """What is written to a file that has lost its name, by one who still has it open, is not lost."""
+    append(followed.log, events(0, 10))
+    followed.start()
+    followed.expect_once(range(10))
+    with open(followed.log, 'ab', buffering=0) as out:
+        followed.log.unlink()
+        out.write(events(10, 10))
+        followed.expect_once(range(20))
+    append(followed.log, events(20, 10))
+    followed.expect_once(range(30))
+    followed.stop()
+
+
+def test_a_part_of_a_line_waits_for_the_rest(followed):
+    line = event(10, size=100_000)
+    append(followed.log, events(0, 10) + line[:200])
+    followed.start()
+    followed.expect_once(range(10))
+    for at in range(200, len(line) - 1000, 10_000):
+        append(followed.log, line[at:at + 10_000])
+    written = followed.log.stat().st_size - len(events(0, 10))
+    followed.until_checkpoint(offset=len(events(0, 10)))
+    followed.kill()
+    followed.start()
+    append(followed.log, line[written:] + events(11, 5))
+    followed.expect_once(range(16))
+    append(followed.log, event(16)[:-1])
+    rotate(followed.log)  # nothing will be added to it: its last line
+    append(followed.log, events(17, 3))
+    followed.expect_once(range(20))
+    followed.stop()
+    assert not followed.letters()
+
+
+def test_a_file_that_vanished_unread_is_a_gap(followed):
+    append(followed.log, events(0, 10))
+    followed.start()
+    followed.expect_once(range(10))
+    followed.until_checkpoint(offset=len(events(0, 10)))
+    followed.stop()
+    append(followed.log, events(10, 10))
+    rotate(followed.log).unlink()
+    append(followed.log, events(20, 10))
+    followed.start()
+    followed.expect_once([*range(10), *range(20, 30)])
+    letter = until(followed.letters, 'a dead letter')[0]
+    assert letter['code'] == 'gap' and letter['where'].endswith('audit.log') and letter['input'] == 'log'
+    until(lambda: 'vanished' in followed.stderr(), followed.stderr)
+    followed.until_checkpoint(offset=len(events(20, 10)))
+    until(lambda: len(followed.checkpointed()) == 1, followed.checkpointed)
+    followed.stop()
+    followed.start()
+    append(followed.log, events(30, 10))
+    followed.expect_once([*range(10), *range(20, 40)])
+    followed.stop()
+    assert len(followed.letters()) == 1
+
+
+def test_a_damaged_packed_file_costs_only_itself(followed):
+    append(followed.log, events(0, 100))
+    to = rotate(followed.log, packed=True)
+    packed = to.parent / (to.name + '.gz')
+    packed.write_bytes(packed.read_bytes()[:-20])
+    append(followed.log, events(100, 10))
+    followed.start()
+    followed.expect(range(100, 110))
+    until(lambda: 'cut short' in followed.stderr(), followed.stderr)
+    followed.stop()
+    packed.write_bytes(gzip.compress(events(0, 100)))
+    followed.start()
+    assert sorted(followed.expect(range(110))) == list(range(110))
+    followed.stop()
+
+
+def test_many_logs_by_one_pattern(followed):
+    followed.configure(path=followed.folder / '*' / 'audit.log')
+    logs = [followed.folder / f'node{i}' / 'audit.log' for i in range(5)]
+    followed.start()
+    for round_ in range(3):
+        for i, log in enumerate(logs):
+            append(log, events((round_ * 5 + i) * 10, 10))
+        followed.expect(range(round_ * 50 + 50))
+        rotate(logs[round_], packed=True)
+    got = followed.expect(range(150))
+    assert len(got) == 150
+    followed.stop()
+
+
+def test_idle_is_idle_and_a_stop_is_prompt(followed):
+    append(followed.log, events(0, 10))
+    followed.start()
+    followed.expect_once(range(10))
+
+    def ticks():
+        stat = open(f'/proc/{followed.process.pid}/stat', encoding='ascii').read().rpartition(')')[2].split()
+        return int(stat[11]) + int(stat[12])
+
+    before, end = ticks(), time.monotonic() + 2
+    until(lambda: time.monotonic() > end, 'two seconds')
+    assert ticks() - before < os.sysconf('SC_CLK_TCK') // 2, 'busy while there is nothing to do'
+    began = time.monotonic()
+    followed.stop()
+    assert time.monotonic() - began < 10
+
+
+def test_a_damaged_state_is_refused(followed):
+    append(followed.log, events(0, 10))
+    assert followed.once().returncode == 0
+    checkpoint = followed.folder / 'state' / 'checkpoint.json'
+    checkpoint.write_text(checkpoint.read_text().replace('hash_bytes', 'hash_bites'))
+    done = followed.once()
+    assert done.returncode == 1 and 'checkpoint' in done.stderr
+    followed.expect_once(range(10))
