@@ -47,6 +47,7 @@ struct pipeline {
 	int signal_fd;
 	sigset_t signals_before;
 	int64_t started_ms;
+	int64_t settle_due_ms;
 	bool running;                     /* all was started */
 	bool wrong;                       /* something besides the counters makes the exit code 1 */
 };

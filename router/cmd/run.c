@@ -1,4 +1,5 @@
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 
 #include "config/config.h"
@@ -45,6 +46,16 @@ static int route(const struct config *config, bool once)
 	return result == PIPELINE_DONE ? EXIT_DONE : EXIT_WRONG;
 }
 
+/* Signals that the pipeline will take must not end the program before it is there. */
+static void hold_signals(void)
+{
+	sigset_t set;
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigaddset(&set, SIGUSR1);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 int cmd_run(int argc, char **argv)
 {
 	const char *path = NULL;
@@ -66,6 +77,7 @@ int cmd_run(int argc, char **argv)
 	if (!path || optind < argc)
 		return cmd_usage(argv[0]);
 
+	hold_signals();
 	struct config *config = NULL;
 	struct problems problems = { 0 };
 	int loaded = config_load(&config, path, &problems);

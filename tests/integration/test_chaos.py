@@ -1,0 +1,282 @@
+"""
+Nothing is lost: kill -9 at random points, with a log that grows and rotates, files and a lying collector.
+
+The short form runs with the other tests; `./dev chaos` (CHAOS_ROUNDS, CHAOS_SEED) runs a long one. The oracle is the writer:
+every event that it wrote must be found at every output, and the sums that SIGUSR1 prints must agree at every moment.
+"""
+import collections
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from collector import Collector
+
+ROUNDS = int(os.environ.get('CHAOS_ROUNDS', '6'))
+SEED = int(os.environ.get('CHAOS_SEED') or random.SystemRandom().randrange(1 << 30))
+VERBS = (('create', 'pods', '', 'ADMIN_ACTIVITY'), ('list', 'pods', '', 'ADMIN_READ'),
+         ('get', 'pods', 'log', 'DATA_READ'), ('patch', 'nodes', 'status', 'DATA_WRITE'))
+ACCOUNT = re.compile(r'msg="account" output=(\S+) class=(\S+) received=(\d+) delivered=(\d+) dropped=(\d+) dead=(\d+) '
+                     r'held=(\d+)')
+
+
+def event(number):
+    verb, resource, subresource, _ = VERBS[number % 4]
+    ref = {'resource': resource, 'namespace': 'n', 'name': 'x', 'apiVersion': 'v1'}
+    if subresource:
+        ref['subresource'] = subresource
+    return json.dumps({
+        'kind': 'Event', 'apiVersion': 'audit.k8s.io/v1', 'level': 'Metadata', 'auditID': f'{number:08}',
+        'stage': 'ResponseComplete', 'requestURI': '/api/v1/x', 'verb': verb, 'user': {'username': 'u'},
+        'objectRef': ref, 'requestReceivedTimestamp': '2026-11-21T21:01:59.952957Z',
+        'stageTimestamp': '2026-11-21T21:01:59.952957Z', 'annotations': {'pad': 'x' * (number * 37 % 1500)},
+    }, separators=(',', ':'))
+
+
+class Writer(threading.Thread):
+    """Appends events to a log and rotates it as lumberjack does: rename, create."""
+
+    def __init__(self, path, rotate_every, pause):
+        super().__init__(daemon=True)
+        self.path, self.rotate_every, self.pause = path, rotate_every, pause
+        self.written = self.rotations = 0
+        self.ending = threading.Event()
+
+    def rotate(self):
+        self.rotations += 1
+        stamp = time.strftime('%Y-%m-%dT%H-%M-', time.gmtime(1795294919 + self.rotations // 60 * 60))
+        os.rename(self.path, self.path.with_name(f'audit-{stamp}{self.rotations % 60:02}.000.log'))
+
+    def run(self):
+        out = open(self.path, 'ab', buffering=0)
+        while not self.ending.wait(self.pause):
+            lines = ''.join(event(n) + '\n' for n in range(self.written, self.written + 40))
+            out.write(lines.encode())
+            self.written += 40
+            if self.written % self.rotate_every == 0:
+                out.close()
+                self.rotate()
+                out = open(self.path, 'ab', buffering=0)
+        out.close()
+
+    def end(self):
+        self.ending.set()
+        self.join()
+
+
+def ids(lines):
+    return [json.loads(line)['auditID'] for line in lines]
+
+
+def wanted(count, class_):
+    return {f'{n:08}' for n in range(count) if VERBS[n % 4][3] == class_}
+
+
+def file_lines(folder, class_):
+    path = folder / f'{class_.lower()}.log'
+    return path.read_bytes().splitlines() if path.exists() else []
+
+
+def wait_for(condition, seconds, what):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f'not within {seconds} s: {what}'
+        time.sleep(0.05)
+
+
+def check_accounts(text):
+    """Every line that SIGUSR1 printed agrees with itself."""
+    found = ACCOUNT.findall(text)
+    for output, class_, *numbers in found:
+        received, delivered, dropped, dead, held = map(int, numbers)
+        assert received == delivered + dropped + dead + held, (output, class_, numbers)
+    return len(found)
+
+
+CONFIG = '''
+state_dir: state
+shutdown_wait: 5s
+redact: off
+inputs:
+  log: {{type: file, path: audit.log}}
+outputs:
+  archive: {{type: file, path: "out/{{class}}.log"}}
+  siem: {{type: http, url: "{url}", batch_events: 50, batch_wait: 50ms, timeout: 2s, retry_min: 20ms, retry_max: 200ms,
+         spool_after: 100ms}}
+'''
+
+FAULTS = (
+    dict(kind='status', status=503, seconds=0.4),
+    dict(kind='status', status=429, times=3, retry_after=0),
+    dict(kind='status', status=401, times=3),
+    dict(kind='reset', times=3),
+    dict(kind='lose_answers', times=2),
+    dict(kind='delay', delay=0.3, times=4),
+)
+
+
+class Run:
+    """The program under a supervisor that kills it."""
+
+    def __init__(self, router):
+        self.router, self.process, self.stderr = router, None, ''
+
+    def begin(self):
+        self.process = self.router.start('run', '-c', 'audit-router.yaml')
+
+    def account(self):
+        """Asks for the sums, once it runs; they are read when the process has ended."""
+        lock = self.router.folder / 'state' / 'lock'
+        if self.process.poll() is None and lock.exists() and lock.read_text().strip() == str(self.process.pid):
+            self.process.send_signal(signal.SIGUSR1)
+
+    def end(self, how):
+        self.process.send_signal(how)
+        code = self.process.wait(timeout=30)
+        text = (self.router.folder / 'stderr').read_text(errors='replace')
+        assert 'AddressSanitizer' not in text and 'runtime error' not in text, text
+        self.stderr += text
+        return code
+
+
+def inject(collector, randomness):
+    fault = dict(randomness.choice(FAULTS))
+    kind = fault.pop('kind')
+    status = fault.pop('status', None)
+    if kind == 'status':
+        collector.fail(status, **fault)
+    else:
+        getattr(collector, kind)(**fault)
+
+
+def test_kill_9_at_random_points_loses_nothing(router):
+    print(f'CHAOS_SEED={SEED}')
+    randomness = random.Random(SEED)
+    with Collector() as collector:
+        router.write('audit-router.yaml', CONFIG.format(url=collector.url('/siem/{class}')))
+        (router.folder / 'audit.log').touch()
+        writer = Writer(router.folder / 'audit.log', rotate_every=800, pause=0.01)
+        writer.start()
+        run = Run(router)
+        for _ in range(ROUNDS):
+            inject(collector, randomness)
+            run.begin()
+            time.sleep(randomness.uniform(0.05, 0.8))   # the point of the kill, not a wait for something
+            run.account()
+            time.sleep(0.02)
+            run.end(signal.SIGKILL)
+        writer.end()
+        run.begin()
+
+        def delivered():
+            run.account()
+            return all(wanted(writer.written, c) <= set(ids(file_lines(router.folder / 'out', c))) and
+                       wanted(writer.written, c) <= set(ids(collector.lines(f'/siem/{c.lower()}')))
+                       for *_, c in VERBS)
+        wait_for(delivered, 30, 'every event at every output')
+        assert run.end(signal.SIGTERM) == 0
+        assert check_accounts(run.stderr) > 0
+        for *_, class_ in VERBS:
+            counts = collections.Counter(ids(file_lines(router.folder / 'out', class_)))
+            extra = sum(counts.values()) - len(counts)
+            print(f'{class_}: {len(counts)} events, {extra} more than once in files after {ROUNDS} kills')
+            assert set(counts) == wanted(writer.written, class_)
+            assert extra <= ROUNDS * 2000, 'duplicates are bounded by what was open at each kill'
+
+
+def test_sigterm_and_start_double_nothing(router):
+    with Collector() as collector:
+        router.write('audit-router.yaml', CONFIG.format(url=collector.url('/siem/{class}')))
+        (router.folder / 'audit.log').touch()
+        writer = Writer(router.folder / 'audit.log', rotate_every=800, pause=0.01)
+        writer.start()
+        run = Run(router)
+        for _ in range(3):
+            run.begin()
+            seen = writer.written
+            wait_for(lambda: writer.written > seen + 400, 30, 'the log to grow')
+            assert run.end(signal.SIGTERM) == 0
+        writer.end()
+        run.begin()
+        wait_for(lambda: all(wanted(writer.written, c) <= set(ids(collector.lines(f'/siem/{c.lower()}')))
+                             for *_, c in VERBS), 60, 'every event at the collector')
+        assert run.end(signal.SIGTERM) == 0
+        for *_, class_ in VERBS:
+            assert sorted(ids(file_lines(router.folder / 'out', class_))) == sorted(wanted(writer.written, class_))
+            assert sorted(ids(collector.lines(f'/siem/{class_.lower()}'))) == sorted(wanted(writer.written, class_))
+
+
+def test_a_dead_collector_holds_nobody_and_gets_all_later(router):
+    """Stopped for the whole first run; its spool has everything for it when it comes back."""
+    collector = Collector()
+    with collector:
+        url = collector.url('/siem/{class}')
+    router.write('audit-router.yaml', CONFIG.format(url=url))
+    (router.folder / 'audit.log').write_bytes(b''.join(event(n).encode() + b'\n' for n in range(8000)))
+    run = Run(router)
+    run.begin()
+    wait_for(lambda: sum(len(file_lines(router.folder / 'out', c)) for *_, c in VERBS) == 8000, 30,
+             'every event in the files while the collector is dead')
+    assert run.end(signal.SIGTERM) == 0
+    spooled = sum(f.stat().st_size for f in (router.folder / 'state' / 'spool' / 'siem').rglob('*') if f.is_file())
+    assert spooled > 1 << 20
+    port = int(re.search(r':(\d+)/', url)[1])
+    with Collector(port=port) as collector:
+        run.begin()
+        wait_for(lambda: sum(len(collector.lines(f'/siem/{c.lower()}')) for *_, c in VERBS) >= 8000, 60,
+                 'every event at the collector once it is back')
+        assert run.end(signal.SIGTERM) == 0
+        for *_, class_ in VERBS:
+            assert sorted(ids(collector.lines(f'/siem/{class_.lower()}'))) == sorted(wanted(8000, class_))
+    for *_, class_ in VERBS:
+        assert sorted(ids(file_lines(router.folder / 'out', class_))) == sorted(wanted(8000, class_))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason='a small file system of its own takes root')
+@pytest.mark.parametrize('full', ['state', 'out'])
+def test_a_full_disk_holds_and_then_goes_on(router, full):
+    """A tmpfs of 2 MB under the state or the archive: nothing is lost, nothing is torn, and room ends the wait."""
+    folder = router.folder / full
+    folder.mkdir()
+    subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=2m,mode=700', 'tmpfs', folder], check=True)
+    try:
+        collector = Collector()
+        with collector:
+            url = collector.url('/siem/{class}')
+        router.write('audit-router.yaml', CONFIG.format(url=url))
+        filler = folder / 'filler'
+        filler.write_bytes(b'x' * (1 << 20))
+        (router.folder / 'audit.log').write_bytes(b''.join(event(n).encode() + b'\n' for n in range(8000)))
+        run = Run(router)
+        run.begin()
+        wait_for(lambda: re.search('spool takes no more|No space left', (router.folder / 'stderr').read_text()), 30,
+                 'the program to say that the disk is full')
+        filler.unlink()
+        subprocess.run(['mount', '-o', 'remount,size=64m', folder], check=True)
+        with Collector(port=int(re.search(r':(\d+)/', url)[1])) as collector:
+            wait_for(lambda: all(wanted(8000, c) <= set(ids(file_lines(router.folder / 'out', c))) and
+                                 wanted(8000, c) <= set(ids(collector.lines(f'/siem/{c.lower()}')))
+                                 for *_, c in VERBS), 60, 'every event at every output')
+            assert run.end(signal.SIGTERM) == 0
+        for *_, class_ in VERBS:
+            assert sorted(ids(file_lines(router.folder / 'out', class_))) == sorted(wanted(8000, class_))
+    finally:
+        subprocess.run(['umount', '-l', folder], check=False)
+
+
+def test_a_second_process_on_the_same_state_is_refused(router):
+    router.write('audit-router.yaml', 'state_dir: state\nredact: off\ninputs: {i: {type: stdin}}\n'
+                                      'outputs: {o: {type: "null"}}\n')
+    first = router.start('run', '-c', 'audit-router.yaml', stdin=subprocess.PIPE)
+    wait_for(lambda: (router.folder / 'state' / 'lock').exists() and
+             (router.folder / 'state' / 'dead-letters' / 'inputs.ndjson').exists(), 20, 'the first to hold the lock')
+    second = router('run', '-c', 'audit-router.yaml')
+    assert second.returncode == 1 and str(first.pid) in second.stderr
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(timeout=20) == 0
