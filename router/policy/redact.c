@@ -106,12 +106,18 @@ static bool has_word(struct view bytes, struct view word, unsigned distance)
 	return false;
 }
 
+/* A key, plainly or in JSON kept as text, or a part of a pointer. */
+static bool has_env(struct view bytes)
+{
+	return has_word(bytes, VIEW("env\""), 3) || has_word(bytes, VIEW("env\\"), 3) || has_word(bytes, VIEW("env/"), 3);
+}
+
 bool redact_hint(struct view bytes, unsigned kinds)
 {
 	return (kinds & 1u << REDACT_SECRETS && has_kind(bytes, VIEW("Secret"), 5)) ||
 	       (kinds & 1u << REDACT_TOKENS && has_word(bytes, VIEW("TokenRe"), 5)) ||
 	       (kinds & 1u << REDACT_CONFIGMAPS && has_kind(bytes, VIEW("ConfigMap"), 6)) ||
-	       (kinds & 1u << REDACT_ENV && (has_word(bytes, VIEW("env\""), 3) || has_word(bytes, VIEW("env\\"), 3))) ||
+	       (kinds & 1u << REDACT_ENV && has_env(bytes)) ||
 	       redact_has_hidden(bytes);
 }
 
