@@ -11,7 +11,7 @@ import tempfile
 
 import pytest
 
-from conftest import TOP, CLASSES
+from harness import TOP, CLASSES
 
 pytestmark = pytest.mark.slow
 

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from conftest import TOP
+from harness import TOP
 
 
 def blocks(document, language):

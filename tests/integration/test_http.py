@@ -10,7 +10,7 @@ import time
 import pytest
 
 from collector import Collector
-from conftest import CLASSES, TOP
+from harness import CLASSES, TOP
 
 HEAD = """\
 cluster: prod eu1

@@ -7,7 +7,7 @@ import time
 import pytest
 
 import broker as rig
-from conftest import CLASSES
+from harness import CLASSES
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 

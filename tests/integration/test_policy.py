@@ -3,7 +3,7 @@ import gzip
 import json
 import re
 
-from conftest import CLASSES, TOP
+from harness import CLASSES, TOP
 
 POLICIES = TOP / 'config' / 'policies'
 CONFIG = '''

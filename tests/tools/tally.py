@@ -12,6 +12,8 @@ NAMES = {
     'tsan': 'threaded ones under TSan',
     'integration': 'integration, build/audit-router',
     'integration-asan': 'integration, quick ones under ASan and UBSan',
+    'conformance': 'conformance to kube-apiserver',
+    'conformance-asan': 'conformance, under ASan and UBSan',
 }
 
 
