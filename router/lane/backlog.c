@@ -20,7 +20,8 @@
 #include "router/output/output.h"
 
 enum {
-	BATCH_BYTES = 256 * 1024,       /* of a batch read from the spool */
+	BATCH_BYTES = 256 * 1024,       /* of a batch read from the spool, at most ... */
+	BATCH_PART = 4,                 /* ... and this part of the lane's share */
 	UNSYNCED_BYTES = 16 << 20,      /* an fsync at least every so many bytes ... */
 	UNSYNCED_MS = 100,              /* ... and so often, while spans wait for it */
 	FULL_RETRY_MS = 500,
@@ -244,6 +245,7 @@ static bool store_taken(struct backlog *b)
 		close_span_later(b, batch->span);
 		batch->span = NULL;
 		add_stored(b, batch, last);
+		batch_excuse(batch);
 		b->skip_to = last;
 	}
 	return true;
@@ -353,7 +355,7 @@ static struct view keep(struct batch *batch, struct view text)
 
 static struct batch *new_batch(struct backlog *b, const struct spool_record *r)
 {
-	struct batch *batch = batch_create(b->lane->options.budget, NULL);
+	struct batch *batch = batch_create(NULL, NULL); /* counts against no budget, as batch_excuse has it */
 	batch->lane = b->lane;
 	batch->input = keep(batch, r->input).ptr;
 	batch->cluster = keep(batch, r->cluster).ptr;
@@ -408,8 +410,10 @@ static bool next_record(struct backlog *b, struct spool_record *ret_record, uint
 static struct batch *read_batch(struct backlog *b, struct batch *batch, uint64_t *last)
 {
 	struct spool_record r;
-	uint64_t position;
-	while ((!batch || batch->bytes < BATCH_BYTES) && next_record(b, &r, &position)) {
+	uint64_t position, bytes_max = b->lane->options.share_bytes / BATCH_PART;
+	if (bytes_max > BATCH_BYTES)
+		bytes_max = BATCH_BYTES;
+	while ((!batch || batch->bytes < bytes_max) && next_record(b, &r, &position)) {
 		if (batch && !belongs(batch, &r)) {
 			b->ahead = new_batch(b, &r);
 			add_record(b, b->ahead, &r);

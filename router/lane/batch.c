@@ -119,6 +119,15 @@ void batch_detach_if_small(struct batch *b)
 		batch_detach(b);
 }
 
+void batch_excuse(struct batch *b)
+{
+	if (b->chunk)
+		chunk_excuse(b->chunk);
+	if (b->arena_bytes && b->budget)
+		budget_give(b->budget, b->arena_bytes);
+	b->budget = NULL;
+}
+
 void batch_free(struct batch *b)
 {
 	if (!b)

@@ -79,6 +79,11 @@ char *batch_alloc(struct batch *, size_t len);
 void batch_detach_if_small(struct batch *);
 /* Copies out whatever still points into the chunk, and lets it go. */
 void batch_detach(struct batch *);
+/*
+ * Its events are safe on disk, and only a sink that may stand still for hours holds it: what it pins counts no longer against
+ * the budget, or a dead collector would take the inputs' memory from all lanes. The sink's open_bytes_max bounds it.
+ */
+void batch_excuse(struct batch *);
 /* Frees it, whatever its records' outcomes: what has none stays open in the ledger. */
 void batch_free(struct batch *);
 /* Bytes of the budget that this batch keeps from being given back: its arena, and its chunk's while it holds it. */

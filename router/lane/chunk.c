@@ -144,13 +144,20 @@ struct chunk *chunk_hold(struct chunk *c)
 	return c;
 }
 
+void chunk_excuse(struct chunk *c)
+{
+	if (!atomic_exchange(&c->excused, true))
+		budget_give(c->budget, c->room);
+}
+
 void chunk_release(struct chunk *c)
 {
 	if (!c || atomic_fetch_sub_explicit(&c->references, 1, memory_order_acq_rel) != 1)
 		return;
 	struct budget *budget = c->budget;
-	uint64_t room = c->room;
+	uint64_t room = c->excused ? 0 : c->room;
 	free(c->bytes);
 	free(c);
-	budget_give(budget, room);
+	if (room)
+		budget_give(budget, room);
 }

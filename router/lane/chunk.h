@@ -31,6 +31,7 @@ uint64_t budget_used(const struct budget *);
 struct chunk {
 	struct budget *budget;
 	atomic_uint references;
+	atomic_bool excused;
 	size_t room;  /* of bytes */
 	size_t len;
 	char *bytes;
@@ -48,3 +49,5 @@ struct buf;
 struct chunk *chunk_adopt(struct budget *, struct buf *);
 struct chunk *chunk_hold(struct chunk *);
 void chunk_release(struct chunk *); /* NULL is fine */
+/* Its share goes back to the budget now: nobody may have to wait for whoever still holds it (batch_excuse). Any thread. */
+void chunk_excuse(struct chunk *);

@@ -6,6 +6,8 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include "router/lane/chunk.h"
+
 static const char hundred[] = "!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~abcdef";
 
 static void stop_lane(struct rig *r)
@@ -144,6 +146,29 @@ static void a_best_effort_lane_is_stopped_while_it_drops(void **state)
 	rig_teardown(&r);
 }
 
+/* What a dead collector's lane has in the spool takes no memory from the others, whatever its sink holds of it. */
+static void what_is_spooled_leaves_the_budget(void **state)
+{
+	struct rig r;
+	(void)state;
+	rig_setup_spool(&r, 1 << 20, AT_LEAST_ONCE, 64 << 20);
+	play.blocked = true;
+	assert_int_equal(rig_push(&r, "a"), 0);
+	rig_wait(rig_settled, &r);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(rig_push(&r, hundred), 0);
+	rig_wait(rig_settled, &r);
+	assert_int_equal(budget_used(r.budget), 0);
+	stop_lane(&r);
+	rig_start(&r, 1 << 20); /* its sink is offered what the spool has */
+	(void)poll(NULL, 0, 20);
+	assert_int_equal(budget_used(r.budget), 0);
+	play.blocked = false;
+	rig_wait(rig_idle, &r);
+	assert_int_equal(play.taken, 2001);
+	rig_teardown(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -151,6 +176,7 @@ int main(void)
 		cmocka_unit_test(what_half_fits_the_spool_goes_out_once),
 		cmocka_unit_test(counters_agree_while_a_batch_is_half_in_the_spool),
 		cmocka_unit_test(a_full_disk_does_not_hold_a_lane_whose_sink_is_well),
+		cmocka_unit_test(what_is_spooled_leaves_the_budget),
 		cmocka_unit_test(a_best_effort_lane_is_stopped_while_it_drops),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
