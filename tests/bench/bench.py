@@ -114,6 +114,7 @@ def in_memory(options):
     """Programs that measure themselves and print a line of JSON for each measurement."""
     rows = []
     for name, arguments in (('bench_decode', [options.log_small]), ('bench_classify', [options.log_small]), ('bench_match', []),
+                            ('bench_policy', [options.log_small]),
                             ('bench_spool', [options.folder, 256])):
         try:
             program = need(name)
