@@ -76,6 +76,9 @@ static int add_lane(struct plan *p, const struct config_output *output, enum aud
 		.key = output->ops->key ? output->ops->key(output) : KEY_NONE,
 		.max_event_bytes = common->max_event_bytes,
 	};
+	uint64_t own_max = output->ops->max_event_bytes ? output->ops->max_event_bytes(output) : 0;
+	if (own_max && (!lane->max_event_bytes || own_max < lane->max_event_bytes))
+		lane->max_event_bytes = own_max;
 	const struct selector *only = &common->only, *except = &common->except;
 	int r = common->only_said ? matcher_create(&lane->only, &only, 1) : 0;
 	if (r == 0 && common->except_said)

@@ -26,6 +26,7 @@ enum {
 	END_WAIT_S = 3,     /* a client that looks up a name cannot be ended before the answer: it is left behind */
 	REASON_ROOM = 128,
 	ERROR_ROOM = 400,
+	MESSAGE_OVERHEAD = 1024, /* room for key and headers in message.max.bytes */
 };
 
 /* ---- the producer ---- */
@@ -233,12 +234,27 @@ static void describe(const struct config *config, const struct config_output *ou
 	(void)snprintf(text, room, "%s", name);
 }
 
+/* What a user set as message.max.bytes, less what key and headers take beside the event. */
+static uint64_t max_event_bytes(const struct config_output *output)
+{
+	const struct kafka_settings *settings = output->own;
+	for (size_t i = 0; i < settings->properties.n; i++) {
+		int64_t bytes;
+		const struct text_pair *pair = &settings->properties.list[i];
+		if (strcmp(pair->key, "message.max.bytes") == 0 && units_parse_number(view_of(pair->value), &bytes) &&
+			bytes > MESSAGE_OVERHEAD)
+			return (uint64_t)bytes - MESSAGE_OVERHEAD;
+	}
+	return 0;
+}
+
 const struct output_ops output_kafka = {
 	.name = "kafka",
 	.help = "Sends each event as a Kafka message, byte for byte, to a topic of its class.",
 	.settings = &kafka_section,
 	.check = kafka_check,
 	.key = key,
+	.max_event_bytes = max_event_bytes,
 	.describe = describe,
 	.open = open_sink,
 	.put = put,

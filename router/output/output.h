@@ -61,6 +61,8 @@ struct output_ops {
 		const struct node *map);
 	/* Optional. Which key its records need. */
 	enum record_key (*key)(const struct config_output *);
+	/* Optional. The longest event that fits its own settings, 0: not known; the output's max_event_bytes may be less. */
+	uint64_t (*max_event_bytes)(const struct config_output *);
 	/* Mandatory. Where the class goes, for people: "audit.admin_read", "https://...". Never a secret. */
 	void (*describe)(const struct config *, const struct config_output *, enum audit_class, char *text,
 		size_t room);
