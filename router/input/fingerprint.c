@@ -38,7 +38,11 @@ int head_read(struct head *ret_head, int fd, const char *path)
 
 struct fingerprint fingerprint_of(const struct head *h)
 {
-	return (struct fingerprint){ hash(h->bytes, h->len), h->len };
+	uint32_t len = h->len;
+	if (len < HEAD_TELLING)
+		while (len && h->bytes[len - 1] != '\n')
+			len--;
+	return (struct fingerprint){ hash(h->bytes, len), len };
 }
 
 bool fingerprint_fits(const struct fingerprint *f, const struct head *h)

@@ -3,12 +3,13 @@
  * fingerprint -- the first bytes of a file, unpacked: which log this is, whatever it is called and wherever it lies.
  *
  * An audit log's first kilobyte has ids and times in it that no other has. A file that was shorter when its fingerprint was
- * taken is told by as many bytes as there were; one of none is like every other.
+ * taken is told by as many bytes as there were, but of so few that they may be the same in each (the start of a first event)
+ * only whole lines count. A fingerprint of no bytes fits every file.
  */
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { HEAD_MAX = 1024 };
+enum { HEAD_MAX = 1024, HEAD_TELLING = 160 };
 
 struct fingerprint {
 	uint64_t hash;

@@ -1,6 +1,7 @@
 #include "router/input/follow_private.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -99,12 +100,29 @@ static void unreadable(void *context, const char *path, int code)
 		code == -EINVAL ? "it is no regular file" : strerror(-code));
 }
 
+static char *log_of(const struct track *t)
+{
+	return mem_textf("%.*s%s", VIEW_ARGS(t->name.folder), t->name.live);
+}
+
+/* What an earlier configuration asked for is remembered, but neither read nor missed. */
+static bool is_asked(const struct follow *f, const struct track *t)
+{
+	const char *pattern = f->options.pattern;
+	_free_ char *log = log_of(t);
+	if (strcmp(pattern, t->file.path) == 0 || strcmp(pattern, log) == 0)
+		return true;
+	return f->pattern && (fnmatch(pattern, t->file.path, FNM_PATHNAME | FNM_PERIOD) == 0 ||
+		       fnmatch(pattern, log, FNM_PATHNAME | FNM_PERIOD) == 0);
+}
+
 /* The logs of what is known: their rotated files are wanted even where no pattern fits them. */
 static char **known_logs(const struct follow *f)
 {
 	char **logs = mem_zero(f->tracks.n + 1, sizeof(char *));
-	for (size_t i = 0; i < f->tracks.n; i++)
-		logs[i] = mem_textf("%.*s%s", VIEW_ARGS(f->tracks.list[i]->name.folder), f->tracks.list[i]->name.live);
+	for (size_t i = 0, n = 0; i < f->tracks.n; i++)
+		if (is_asked(f, f->tracks.list[i]))
+			logs[n++] = log_of(f->tracks.list[i]);
 	return logs;
 }
 
@@ -125,7 +143,7 @@ static void check_missing(struct follow *f, struct track *t, int64_t now)
 	}
 	if (!t->missing_ms)
 		t->missing_ms = now;
-	if (t->file.done)
+	if (t->file.done || !is_asked(f, t))
 		return;
 	if (t->cut && !t->file.packed && t->file.size <= t->read)
 		tracks_done(&f->tracks, t, true);
@@ -244,8 +262,11 @@ static void look(struct follow *f)
 	f->looked_ms = now;
 	f->pattern = listing_is_pattern(f->options.pattern);
 	char **logs = known_logs(f);
-	int r = listing_take(&l, f->options.pattern, (const char *const *)logs, f->tracks.n);
-	for (size_t i = 0; logs[i]; i++)
+	size_t n_logs = 0;
+	while (logs[n_logs])
+		n_logs++;
+	int r = listing_take(&l, f->options.pattern, (const char *const *)logs, n_logs);
+	for (size_t i = 0; i < n_logs; i++)
 		free(logs[i]);
 	free(logs);
 	if (!once)

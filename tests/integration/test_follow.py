@@ -525,6 +525,21 @@ def test_a_file_that_vanished_unread_is_a_gap(followed):
     assert len(followed.letters()) == 1
 
 
+def test_another_path_leaves_the_old_log_alone(followed):
+    """A log that the configuration names no more is no gap, and goes on where it was when it is named again."""
+    append(followed.log, events(0, 10))
+    assert followed.once().returncode == 0
+    other = followed.folder / 'other' / 'audit.log'
+    append(other, events(10, 10))
+    followed.configure(path=other)
+    assert followed.once().returncode == 0
+    append(followed.log, events(20, 10))
+    followed.configure()
+    assert followed.once().returncode == 0
+    followed.expect_once(range(30))
+    assert not followed.letters()
+
+
 def test_a_damaged_packed_file_costs_only_itself(followed):
     append(followed.log, events(0, 100))
     to = rotate(followed.log, packed=True)

@@ -211,6 +211,40 @@ static void a_pipe_is_passed_on_line_by_line(void **state)
 	budget_destroy(budget);
 }
 
+/* What is kept back is found whole by whoever reads on from lines_position. */
+static void an_unfinished_line_is_held_back(void **state)
+{
+	static const struct {
+		const char *text;
+		enum lines_hold hold;
+		size_t handed; /* bytes */
+	} rows[] = {
+		{ "{1}\n{2}\n{3", LINES_HOLD_ALL, 8 }, { "{1}\n{2}\n{3", LINES_HOLD_DAMAGED, 10 }, { "{1", LINES_HOLD_ALL, 0 },
+		{ "{1}\n", LINES_HOLD_ALL, 4 }, { "{1}\nlonger than ten", LINES_HOLD_ALL, 4 },
+		{ "{1}\nlonger than ten", LINES_HOLD_NOTHING, 19 }, { "longer than ten\n{2", LINES_HOLD_ALL, 16 },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct budget *budget;
+		struct source s;
+		struct chunk *c;
+		struct err err;
+		enum lines_result result;
+		assert_int_equal(budget_create(&budget, BUDGET), 0);
+		source_open(&s, view_of(rows[i].text), 0);
+		struct lines *l = lines_create(s.reader, budget, 10);
+		lines_hold(l, rows[i].hold);
+		while ((result = lines_next(l, &c, &err)) == LINES_SOME || result == LINES_TOO_LONG)
+			chunk_release(c);
+		assert_int_equal(result, LINES_END);
+		assert_int_equal(lines_position(l), rows[i].handed);
+		lines_destroy(l);
+		source_close(&s);
+		assert_int_equal(budget_used(budget), 0);
+		budget_destroy(budget);
+	}
+}
+
 static void *stop_later(void *budget)
 {
 	(void)usleep(20000);
@@ -288,6 +322,7 @@ int main(void)
 		cmocka_unit_test(a_long_line_costs_only_itself),
 		cmocka_unit_test(many_long_lines_are_linear),
 		cmocka_unit_test(a_pipe_is_passed_on_line_by_line),
+		cmocka_unit_test(an_unfinished_line_is_held_back),
 		cmocka_unit_test(a_stop_ends_waits),
 		cmocka_unit_test(damage_comes_after_all_that_was_good),
 	};

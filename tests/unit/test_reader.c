@@ -262,6 +262,42 @@ static void progress_counts_packed_bytes(void **state)
 	reader_close(r);
 }
 
+static void reading_goes_on_after_a_skip(void **state)
+{
+	cleanup(buf_finish) struct buf text = { 0 };
+	struct buf packed[3] = { 0 };
+	(void)state;
+	make_text(&text, 300000);
+	buf_add_view(&packed[0], buf_view(&text));
+	add_gzip(&packed[1], buf_view(&text));
+	add_zstd(&packed[2], buf_view(&text));
+	/* What follows in a plain file may look like anything. */
+	memcpy(packed[0].ptr + 5000, "\x1f\x8b\x08", 3);
+	for (int i = 0; i < 3; i++) {
+		static const size_t skips[] = { 0, 1, 5000, 200000, 299999 };
+		_free_ char *path = write_file(buf_view(&packed[i]));
+		for (size_t k = 0; k < sizeof skips / sizeof *skips; k++) {
+			struct reader *r;
+			struct err err;
+			char bytes[100];
+			assert_int_equal(reader_open(&r, path, &err), 0);
+			assert_int_equal(reader_skip(r, skips[k], &err), 0);
+			ssize_t n = reader_read(r, bytes, sizeof bytes, &err);
+			assert_true(n > 0);
+			assert_memory_equal(bytes, (i ? text.ptr : packed[0].ptr) + skips[k], n);
+			assert_int_equal(reader_packed(r), i > 0);
+			reader_close(r);
+		}
+		struct reader *r;
+		struct err err;
+		assert_int_equal(reader_open(&r, path, &err), 0);
+		assert_int_equal(reader_skip(r, text.len + 1, &err), i ? -ENODATA : 0);
+		reader_close(r);
+	}
+	for (int i = 0; i < 3; i++)
+		buf_finish(&packed[i]);
+}
+
 static void *wake_later(void *fd)
 {
 	(void)usleep(30000);
@@ -327,6 +363,7 @@ int main(void)
 		cmocka_unit_test(a_zstd_window_that_is_too_large_is_refused),
 		cmocka_unit_test(folders_and_missing_files_are_refused),
 		cmocka_unit_test(a_file_that_grows_is_read_on),
+		cmocka_unit_test(reading_goes_on_after_a_skip),
 		cmocka_unit_test(progress_counts_packed_bytes),
 		cmocka_unit_test(a_wait_for_a_pipe_can_be_ended),
 		cmocka_unit_test(a_pipe_is_passed_on_as_it_comes),
