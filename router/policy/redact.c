@@ -147,7 +147,7 @@ static unsigned kinds_of_ref(const struct event *e)
 
 static bool has_webhook_patch(const struct event *e)
 {
-	return e->annotations.len > 32 && memmem(e->annotations.ptr, e->annotations.len, "webhook", 7);
+	return e->annotations.len > 32 && has_word(e->annotations, VIEW("webhook"), 6);
 }
 
 static bool look_worth_it(const struct event *e, const struct redact_target *t)

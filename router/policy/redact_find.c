@@ -110,6 +110,8 @@ static bool quotes_body(struct view value)
 static bool looks_like_json(struct view string)
 {
 	const char *at = string.ptr + 1, *end = string.ptr + string.len - 1;
+	if (view_starts((struct view){ at, (size_t)(end - at) }, VIEW(REDACT_MARK)))
+		return false; /* our own */
 	while (at < end) {
 		if (*at == ' ')
 			at++;

@@ -42,7 +42,14 @@ static inline const char *scan_pair(const char *at, const char *end, char first,
 			break;
 		at += BLOCK;
 	}
-	/* The rest, or the block with the hit. */
+	while (end - at >= (ptrdiff_t)(STEP + distance)) {
+		scan_bytes hits = (scan_bytes)((scan_load(at) | folds) == ones) &
+				  (scan_bytes)((scan_load(at + distance) | folds) == twos);
+		if (scan_any(hits))
+			break;
+		at += STEP;
+	}
+	/* The rest, or the sixteen bytes with the hit. */
 	for (; end - at > (ptrdiff_t)distance; at++)
 		if (((uint8_t)*at | fold) == (uint8_t)first && ((uint8_t)at[distance] | fold) == (uint8_t)second)
 			return at;

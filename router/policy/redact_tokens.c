@@ -126,15 +126,37 @@ static const char *take_bearer(struct redact_sink *sink, const char *at, const c
 static void find_bearers(struct redact_sink *sink, struct view bytes)
 {
 	const char *at = bytes.ptr, *end = bytes.ptr + bytes.len;
-	while ((at = scan_pair(at, end, 'a', 3, 'r', 0x20))) {
-		bool bearer = at - bytes.ptr >= 2 && folded_is(at - 2, "bearer", 6);
-		at = bearer ? take_bearer(sink, at + 4, end) : at + 1;
+	while ((at = scan_pair(at, end, 'b', 5, 'r', 0x20)))
+		at = folded_is(at, "bearer", 6) ? take_bearer(sink, at + 6, end) : at + 1;
+}
+
+/*
+ * Is there "eyJ", or "be...r" in letters of any size? One pass for both, since most events hold neither. The last bytes are
+ * looked at one by one, and overlap what went before.
+ */
+static bool may_hold_token(struct view bytes)
+{
+	enum { STEP = sizeof(scan_bytes), REACH = 5 };
+	const scan_bytes zero = { 0 }, fold = zero + 0x20, e = zero + 'e', y = zero + 'y', j = zero + 'J', b = zero + 'b',
+			 r = zero + 'r';
+	const char *at = bytes.ptr, *end = at + bytes.len;
+	for (; end - at >= STEP + REACH; at += STEP) {
+		scan_bytes first = scan_load(at), second = scan_load(at + 1);
+		scan_bytes jwt = (scan_bytes)(first == e) & (scan_bytes)(second == y) & (scan_bytes)(scan_load(at + 2) == j);
+		scan_bytes bearer = (scan_bytes)((first | fold) == b) & (scan_bytes)((second | fold) == e) &
+				    (scan_bytes)((scan_load(at + REACH) | fold) == r);
+		if (scan_any(jwt | bearer))
+			return true;
 	}
+	for (; end - at > REACH; at++)
+		if (memcmp(at, "eyJ", 3) == 0 || folded_is(at, "be", 2))
+			return true;
+	return false;
 }
 
 void redact_tokens(struct redact_sink *sink, struct view bytes)
 {
-	if (!bytes.len)
+	if (!bytes.len || !may_hold_token(bytes))
 		return;
 	find_jwts(sink, bytes);
 	find_bearers(sink, bytes);
@@ -188,6 +210,8 @@ static bool is_secret_name(struct view raw)
 {
 	char name[PARAMETER_NAME_MAX];
 	size_t n = 0;
+	if (!raw.len || !strchr("abcijkprstx%", raw.ptr[0] | (raw.ptr[0] == '%' ? 0 : 0x20)))
+		return false;
 	for (size_t i = 0; i < raw.len; i++) {
 		char c = raw.ptr[i];
 		if (n == sizeof name)

@@ -115,6 +115,7 @@ def in_memory(options):
     rows = []
     for name, arguments in (('bench_decode', [options.log_small]), ('bench_classify', [options.log_small]), ('bench_match', []),
                             ('bench_policy', [options.log_small]),
+                            ('bench_redact', [options.log_small, TOP / 'config' / 'policies' / 'security.yaml']),
                             ('bench_spool', [options.folder, 256])):
         try:
             program = need(name)
@@ -140,6 +141,11 @@ def judge_memory(rows):
         result = {'gb_per_s': ours, 'of_memcpy': ours / speed['memcpy'], 'to_jansson': ours / speed['jansson']}
         print(f'  memory            decode and classify: {ours:.2f} GB/s, {result["of_memcpy"]:.2f} of memcpy, '
               f'{result["to_jansson"]:.0f} x jansson; goal: >= 1.2 GB/s or >= 0.12 of memcpy, and >= 20 x jansson')
+    ratios = {row['what']: row['of_plain'] for row in rows if 'of_plain' in row}
+    if ratios:
+        result['policy_and_redaction_of_plain'] = ratios['policy and redaction']
+        print(f'  memory            policy and redaction of events without bodies: {ratios["policy and redaction"]:.2f} of plain; '
+              'goal: >= 0.7')
     return result
 
 

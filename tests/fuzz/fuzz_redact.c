@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (int i = 0; i < REDACT_ORACLES; i++) {
 		buf_clear(&oracle.once);
 		redact_broken(oracle.redactors[i], line, &oracle.once, oracle.counts);
-		assert(!memmem(oracle.once.ptr, oracle.once.len, "requestObject", 13) || !size);
+		assert(!oracle.once.len || !memmem(oracle.once.ptr, oracle.once.len, "requestObject", 13));
 	}
 	return 0;
 }

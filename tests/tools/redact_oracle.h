@@ -139,7 +139,11 @@ static inline unsigned redact_oracle_event(struct redact_oracle *o, struct view 
 		buf_finish(&tame_before.bytes);
 		buf_finish(&tame_after.bytes);
 		(void)redact_oracle_once(o, o->redactors[i], o->again, buf_view(&o->once), &o->twice);
-		assert(view_eq(buf_view(&o->once), buf_view(&o->twice)));
+		if (!view_eq(buf_view(&o->once), buf_view(&o->twice))) {
+			fprintf(stderr, "redactor %u:\n%.*s\nonce:\n%.*s\ntwice:\n%.*s\n", i, VIEW_ARGS(line),
+				VIEW_ARGS(buf_view(&o->once)), VIEW_ARGS(buf_view(&o->twice)));
+			abort();
+		}
 	}
 	return cut;
 }
