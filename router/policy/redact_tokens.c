@@ -39,8 +39,8 @@ static const char *jwt_end(const char *at, const char *end, const char **ret_see
 	unsigned parts = 1;
 	while (stop < end && *stop == '.') {
 		const char *next = skip_base64url(stop + 1, end);
-		if (next == stop + 1 && parts >= 2 && (next == end || *next != '.'))
-			break; /* the full stop of a sentence */
+		if (next == stop + 1 && parts >= 2)
+			break; /* the full stop of a sentence; only the key of an encrypted one may be empty */
 		stop = next;
 		parts++;
 	}
