@@ -24,6 +24,7 @@
 enum {
 	SETTLE_MS = 100,          /* between two settlements, at least ... */
 	SETTLE_PART = 4,          /* ... and so many times what the last one took: main spends a fifth of its time on them */
+	PROMPT_MS = 10,           /* between two of inputs whose clients wait: one sync serves all that came meanwhile */
 	TICK_MS = 100,            /* of main's loop: progress, stuck lanes */
 	SHARE_PART = 2,           /* lanes together may pin one half of memory_max; inputs always find the other */
 	TROUBLE_ROOM = 512,
@@ -291,6 +292,36 @@ static void settle_if_due(struct pipeline *p)
 	p->settle_due_ms = end + (pause > SETTLE_MS ? pause : SETTLE_MS);
 }
 
+/* Has something become safe that a client waits to hear of? */
+static bool prompt_news(struct pipeline *p)
+{
+	for (size_t i = 0; i < p->config->n_inputs; i++) {
+		struct pipeline_input *in = &p->inputs[i];
+		if (in->config->ops->prompt && ledger_positions(in->feed->ledger, NULL) != in->settled)
+			return true;
+	}
+	return false;
+}
+
+/* As settle(), for inputs with `prompt` only, and nothing is written down: what they were told is durable without that. */
+static void settle_prompt(struct pipeline *p)
+{
+	if (!prompt_news(p))
+		return;
+	int64_t rest = p->prompted_ms + PROMPT_MS - clock_steady_ms();
+	if (rest > 0)
+		(void)poll(NULL, 0, (int)rest);
+	size_t n = p->config->n_inputs;
+	_free_ struct settlement *settlements = mem_zero(n, sizeof *settlements);
+	for (size_t i = 0; i < n; i++) {
+		bool prompt = p->inputs[i].config->ops->prompt;
+		settlements[i].position = prompt ? ledger_positions(p->inputs[i].feed->ledger, NULL) : p->inputs[i].settled;
+	}
+	if (sync_all(p))
+		tell_settled(p, settlements);
+	p->prompted_ms = clock_steady_ms();
+}
+
 /* Sleeps until news, a signal or the tick. True: SIGTERM or SIGINT came. SIGUSR1 and SIGHUP are served here. */
 static bool wait_for_news(struct pipeline *p)
 {
@@ -365,9 +396,11 @@ static void drain(struct pipeline *p)
 	int64_t until = clock_steady_ms() + p->config->shutdown_wait_ms;
 	stop_inputs(p);
 	finish_lanes(p);
-	while (!(inputs_ended(p) && lanes_idle(p)) && clock_steady_ms() < until)
+	while (!(inputs_ended(p) && lanes_idle(p)) && clock_steady_ms() < until) {
 		if (wait_for_news(p))
 			break;
+		settle_prompt(p);
+	}
 	settle(p);
 }
 
@@ -411,8 +444,10 @@ enum pipeline_result pipeline_run_once(struct pipeline *p)
 
 enum pipeline_result pipeline_run(struct pipeline *p)
 {
-	while (!wait_for_news(p))
+	while (!wait_for_news(p)) {
+		settle_prompt(p);
 		settle_if_due(p);
+	}
 	drain(p);
 	return PIPELINE_DONE;
 }

@@ -48,6 +48,7 @@ struct pipeline {
 	sigset_t signals_before;
 	int64_t started_ms;
 	int64_t settle_due_ms;
+	int64_t prompted_ms;              /* when inputs with `prompt` were last told */
 	bool running;                     /* all was started */
 	bool wrong;                       /* something besides the counters makes the exit code 1 */
 };

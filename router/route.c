@@ -421,6 +421,11 @@ int feed_gap(struct feed *f, const char *file, uint64_t bytes, const char *what,
 	return span_end(f, end);
 }
 
+uint64_t feed_broken(const struct feed *f)
+{
+	return f->counters.broken;
+}
+
 void feed_trouble(struct feed *f, const char *format, ...)
 {
 	char text[TROUBLE_ROOM * 2];

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#define X(name, arguments, help) { #name, cmd_##name, arguments, help },
+#define X(name, word, arguments, help) { word, cmd_##name, arguments, help },
 const struct command commands[] = { COMMANDS(X) { 0 } };
 #undef X
 

@@ -20,16 +20,17 @@ struct command {
 	const char *help;      /* one line */
 };
 
-/* A row a subcommand: the name, which is also cmd_NAME and NAME.c; its arguments; one line of help. */
+/* A row a subcommand: cmd_NAME, which is in NAME.c; what users write; its arguments; one line of help. */
 #define COMMANDS(X)                                                                                            \
-	X(run, "-c FILE [--once]", "route; --once: end when every input is at its end and all is delivered")    \
-	X(check, "-c FILE", "say what is wrong with a configuration (file:line:column), connect to nothing")    \
-	X(classify, "[--summary] [FILE...]", "say the class of each event and the rule that decided")          \
-	X(policy, "check|explain|apply|diff ...", "what an audit Policy says of itself, and makes of recorded events") \
-	X(replay, "-c FILE DEADLETTERS", "send dead letters again (classified, filtered and redacted anew)")     \
-	X(reference, "[--schema]", "every setting: type, default, range, help")
+	X(run, "run", "-c FILE [--once]", "route; --once: end when every input is at its end and all is delivered")    \
+	X(check, "check", "-c FILE", "say what is wrong with a configuration (file:line:column), connect to nothing")    \
+	X(classify, "classify", "[--summary] [FILE...]", "say the class of each event and the rule that decided")          \
+	X(policy, "policy", "check|explain|apply|diff ...", "what an audit Policy says of itself, and makes of recorded events") \
+	X(replay, "replay", "-c FILE DEADLETTERS", "send dead letters again (classified, filtered and redacted anew)")     \
+	X(webhook_config, "webhook-config", "--url URL [...]", "the kubeconfig that kube-apiserver needs to post to a webhook input") \
+	X(reference, "reference", "[--schema]", "every setting: type, default, range, help")
 
-#define X(name, arguments, help) int cmd_##name(int argc, char **argv);
+#define X(name, word, arguments, help) int cmd_##name(int argc, char **argv);
 COMMANDS(X)
 #undef X
 

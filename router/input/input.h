@@ -45,6 +45,7 @@ struct input_ops {
 	const char *help;
 	const struct section *settings;
 	bool never_ends;  /* run --once refuses it (webhook) */
+	bool prompt;      /* settled() is called within milliseconds: somebody waits for it (webhook) */
 
 	/* Optional. Cold, opens nothing. */
 	void (*check)(struct settings_reader *, const struct config *, const struct config_input *,
@@ -56,7 +57,10 @@ struct input_ops {
 	 * unreadable file among many) is told to feed_trouble and does not end the others.
 	 */
 	void (*run)(struct input *);
-	/* Mandatory. Any thread: run() returns soon, even out of a wait. */
+	/*
+	 * Mandatory. Any thread: run() returns soon, even out of a wait. Called once more when shutdown_wait is over: an input that
+	 * still waits to hear what became of its bytes gives that up then.
+	 */
 	void (*stop)(struct input *);
 	/* Optional. Main's thread: all before `position` is delivered, dead-lettered, dropped by rule or spooled. */
 	void (*settled)(struct input *, uint64_t position);
@@ -99,5 +103,7 @@ int feed_too_long(struct feed *, struct view head, uint64_t bytes_total, uint64_
  * happened to `file` ("vanished before all of it was read"). A span of its own that ends at `end`.
  */
 int feed_gap(struct feed *, const char *file, uint64_t bytes, const char *what, uint64_t end);
+/* How many of the lines so far were no events and became dead letters. Any thread. */
+uint64_t feed_broken(const struct feed *);
 /* Something is wrong with a source: logged, and the exit code becomes 1. */
 void feed_trouble(struct feed *, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -5,6 +5,7 @@
 
 #define INPUTS \
 	X(file) \
+	X(webhook) \
 	X(stdin)
 
 #define X(name) extern const struct input_ops input_##name;

@@ -97,17 +97,40 @@ uint64_t budget_used(const struct budget *b)
 	return used;
 }
 
-int chunk_create(struct chunk **ret_chunk, struct budget *budget, size_t room)
+static struct chunk *chunk_new(struct budget *budget, size_t room)
 {
-	int r = budget_take(budget, room);
-	if (r < 0)
-		return r;
 	struct chunk *c = mem_zero(1, sizeof *c);
 	c->budget = budget;
 	c->references = 1;
 	c->room = room;
 	c->bytes = mem_alloc(room);
-	*ret_chunk = c;
+	return c;
+}
+
+int chunk_create(struct chunk **ret_chunk, struct budget *budget, size_t room)
+{
+	int r = budget_take(budget, room);
+	if (r == 0)
+		*ret_chunk = chunk_new(budget, room);
+	return r;
+}
+
+int chunk_try(struct chunk **ret_chunk, struct budget *budget, size_t room)
+{
+	int r = budget_try(budget, room);
+	if (r == 0)
+		*ret_chunk = chunk_new(budget, room);
+	return r;
+}
+
+int chunk_try_grow(struct chunk *c, size_t room)
+{
+	assert(c->references == 1 && room >= c->room);
+	int r = budget_try(c->budget, room - c->room);
+	if (r < 0)
+		return r;
+	c->bytes = mem_resize(c->bytes, room);
+	c->room = room;
 	return 0;
 }
 

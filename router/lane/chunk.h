@@ -39,6 +39,9 @@ struct chunk {
 
 /* Waits for the budget. -ESHUTDOWN: stopped. */
 int chunk_create(struct chunk **ret_chunk, struct budget *, size_t room);
+/* -EAGAIN instead of waiting; -ESHUTDOWN: stopped. Both leave all as it was. */
+int chunk_try(struct chunk **ret_chunk, struct budget *, size_t room);
+int chunk_try_grow(struct chunk *, size_t room);
 /* Grows bytes (before it is shared), for an event that is longer than a chunk. Waits as chunk_create; what it holds stays. */
 int chunk_grow(struct chunk *, size_t room);
 /*

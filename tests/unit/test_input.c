@@ -69,6 +69,12 @@ int feed_gap(struct feed *f, const char *file, uint64_t bytes, const char *what,
 	return 0;
 }
 
+uint64_t feed_broken(const struct feed *f)
+{
+	(void)f;
+	return 0;
+}
+
 void feed_trouble(struct feed *f, const char *format, ...)
 {
 	va_list args;

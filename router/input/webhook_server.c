@@ -1,0 +1,574 @@
+/*
+ * libmicrohttpd's side of the webhook: who may post, bodies as they arrive, answers.
+ *
+ * Threads: all callbacks in the one thread of the daemon; start, quiesce and stop by main.
+ */
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "config/config.h"
+#include "router/base/buf.h"
+#include "router/base/clock.h"
+#include "router/base/log.h"
+#include "router/base/units.h"
+#include "router/input/webhook.h"
+#include "router/input/webhook_tls.h"
+#include "router/lane/chunk.h"
+
+enum {
+	SLICE_BYTES = 4096,        /* of a packed body, unpacked at a time: it may become a thousand times as much */
+	UNPACKED_BYTES = 64 * 1024,
+	ADMIT_BYTES = 64 * 1024,   /* of the budget that must be free for a request to get in */
+	YOUNG_MS = 1000,           /* a body that has been arriving for less is not cut for being slow */
+	DRAIN_MS = 1000,           /* for answers to get out at the end */
+	QUEUE_PART = 4,            /* of memory_max may wait in the queue before bodies are held */
+	FILES_BESIDE = 256,        /* descriptors that others need */
+};
+
+/* ---- answers ---- */
+
+static enum MHD_Result respond(struct webhook_request *r, unsigned status, bool unread)
+{
+	static const struct {
+		unsigned status;
+		const char *text;
+	} texts[] = {
+		{ MHD_HTTP_BAD_REQUEST, "no audit event in it\n" },
+		{ MHD_HTTP_UNAUTHORIZED, "no token, or another one\n" },
+		{ MHD_HTTP_FORBIDDEN, "no client certificate, or one that is not known here\n" },
+		{ MHD_HTTP_METHOD_NOT_ALLOWED, "POST only\n" },
+		{ MHD_HTTP_CONTENT_TOO_LARGE, "larger than max_body\n" },
+		{ MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "Content-Encoding: gzip or none\n" },
+		{ MHD_HTTP_TOO_MANY_REQUESTS, "too much is waiting already: try again\n" },
+		{ MHD_HTTP_SERVICE_UNAVAILABLE, "not safe yet: try again\n" },
+	};
+	const char *text = "";
+	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+		if (texts[i].status == status)
+			text = texts[i].text;
+	struct MHD_Response *response = MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text,
+		MHD_RESPMEM_PERSISTENT);
+	if (!response)
+		return MHD_NO;
+	if (status == MHD_HTTP_TOO_MANY_REQUESTS || status == MHD_HTTP_SERVICE_UNAVAILABLE)
+		(void)MHD_add_response_header(response, MHD_HTTP_HEADER_RETRY_AFTER, "1");
+	if (status == MHD_HTTP_METHOD_NOT_ALLOWED)
+		(void)MHD_add_response_header(response, MHD_HTTP_HEADER_ALLOW, "POST");
+	if (status == MHD_HTTP_UNAUTHORIZED)
+		(void)MHD_add_response_header(response, MHD_HTTP_HEADER_WWW_AUTHENTICATE, "Bearer");
+	if (unread)
+		(void)MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
+	enum MHD_Result result = MHD_queue_response(r->connection, status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+/* Refused before its body was read. */
+static enum MHD_Result refuse(struct input *w, struct webhook_request *r, unsigned status)
+{
+	w->counters.refused++;
+	r->discard = true;
+	(void)pthread_mutex_lock(&w->mutex);
+	r->state = REQUEST_ANSWERED;
+	if (r->from->fd >= 0)
+		keeper_linger(w, r->from->fd);
+	(void)pthread_mutex_unlock(&w->mutex);
+	return respond(r, status, true);
+}
+
+/* ---- who may post ---- */
+
+static bool same_token(const char *a, size_t a_len, const char *b, size_t b_len)
+{
+	unsigned char difference = a_len != b_len;
+	for (size_t i = 0; i < a_len; i++)
+		difference |= (unsigned char)(a[i] ^ (b_len ? b[i % b_len] : 1));
+	return !difference;
+}
+
+static bool has_token(struct input *w, struct MHD_Connection *connection)
+{
+	static const char scheme[] = "Bearer ";
+	const char *header = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
+	if (!w->settings->token && !w->settings->token_file)
+		return true;
+	if (!header || strncasecmp(header, scheme, sizeof scheme - 1) != 0)
+		return false;
+	header += sizeof scheme - 1;
+	header += strspn(header, " ");
+	(void)pthread_mutex_lock(&w->mutex);
+	bool same = w->token && same_token(header, strlen(header), w->token, strlen(w->token));
+	(void)pthread_mutex_unlock(&w->mutex);
+	return same;
+}
+
+static bool is_known(struct input *w, struct webhook_connection *c)
+{
+	if (!c->judged && w->tls) {
+		c->judged = true;
+		c->known = tls_client_is_known(w->tls, c->session);
+	}
+	return !w->tls || c->known;
+}
+
+/* ---- room ---- */
+
+/* The body that has been arriving for a while at the lowest rate; NULL: none. Locked. */
+static struct webhook_request *slowest(const struct input *w, const struct webhook_request *but, int64_t now)
+{
+	struct webhook_request *found = NULL;
+	uint64_t rate_min = 0;
+	for (const struct webhook_connection *c = w->oldest; c; c = c->next) {
+		struct webhook_request *r = c->request;
+		if (!r || r == but || r->state != REQUEST_RECEIVING || !r->body.chunk || now - r->started_ms < YOUNG_MS)
+			continue;
+		uint64_t rate = r->received * 1000 / (uint64_t)(now - r->started_ms);
+		if (!found || rate < rate_min) {
+			found = r;
+			rate_min = rate;
+		}
+	}
+	return found;
+}
+
+/* Is there room for so many bytes? Where not, it is taken from slow clients: who drips holds up nobody. */
+static bool find_room(struct input *w, const struct webhook_request *r, uint64_t bytes)
+{
+	for (;;) {
+		int got = budget_try(w->options.budget, bytes);
+		if (got == 0)
+			budget_give(w->options.budget, bytes);
+		if (got != -EAGAIN)
+			return got == 0;
+		(void)pthread_mutex_lock(&w->mutex);
+		struct webhook_request *slow = slowest(w, r, clock_steady_ms());
+		if (slow) {
+			slow->discard = true;
+			body_finish(&slow->body);
+			(void)shutdown(slow->from->fd, SHUT_RDWR);
+		}
+		(void)pthread_mutex_unlock(&w->mutex);
+		if (!slow)
+			return false;
+	}
+}
+
+/* ---- the start of a request ---- */
+
+/* 0: nothing is against it. */
+static unsigned objection(struct input *w, struct webhook_request *r, const char *method, uint64_t length, const char *encoding)
+{
+	if (!is_known(w, r->from))
+		return MHD_HTTP_FORBIDDEN;
+	if (!has_token(w, r->connection))
+		return MHD_HTTP_UNAUTHORIZED;
+	if (strcmp(method, MHD_HTTP_METHOD_POST) != 0)
+		return MHD_HTTP_METHOD_NOT_ALLOWED;
+	if (length > w->settings->max_body)
+		return MHD_HTTP_CONTENT_TOO_LARGE;
+	if (encoding && strcasecmp(encoding, "identity") != 0 && strcasecmp(encoding, "gzip") != 0)
+		return MHD_HTTP_UNSUPPORTED_MEDIA_TYPE;
+	(void)pthread_mutex_lock(&w->mutex);
+	bool busy = webhook_is_busy(w, clock_steady_ms()), stopping = w->stops > 0;
+	r->from->admitted = true;
+	(void)pthread_mutex_unlock(&w->mutex);
+	if (stopping)
+		return MHD_HTTP_SERVICE_UNAVAILABLE;
+	return busy || !find_room(w, r, ADMIT_BYTES) ? MHD_HTTP_TOO_MANY_REQUESTS : 0;
+}
+
+static void take_piece(void *context, struct chunk *chunk, uint64_t long_total)
+{
+	struct webhook_request *r = context;
+	/* The daemon's thread calls with the mutex held by nobody. */
+	struct input *w = r->from->input;
+	(void)pthread_mutex_lock(&w->mutex);
+	webhook_queue(w, r, chunk, long_total, false);
+	(void)pthread_mutex_unlock(&w->mutex);
+}
+
+static uint64_t content_length(struct MHD_Connection *connection)
+{
+	const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
+	int64_t n;
+	return text && units_parse_number(view_of(text), &n) && n > 0 ? (uint64_t)n : 0;
+}
+
+static enum MHD_Result start_request(struct input *w, struct webhook_request *r, const char *method)
+{
+	const char *encoding = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_ENCODING);
+	uint64_t length = content_length(r->connection);
+	r->started = true;
+	r->started_ms = clock_steady_ms();
+	w->counters.requests++;
+	(void)pthread_mutex_lock(&w->mutex);
+	r->from->deadline_ms = r->started_ms + w->settings->timeout_ms;
+	(void)pthread_mutex_unlock(&w->mutex);
+	unsigned status = objection(w, r, method, length, encoding);
+	if (status)
+		return refuse(w, r, status);
+	bool packed = encoding && strcasecmp(encoding, "gzip") == 0;
+	body_init(&r->body, &(struct body_options){
+		.budget = w->options.budget,
+		.line_max = w->options.config->max_event_bytes,
+		.expected = packed ? 0 : length,
+		.piece = take_piece,
+		.context = r,
+	});
+	r->has_body = true;
+	if (packed) {
+		r->gzip = mem_zero(1, sizeof *r->gzip);
+		if (inflateInit2(r->gzip, 16 + MAX_WBITS) != Z_OK) {
+			free(r->gzip);
+			r->gzip = NULL;
+			return MHD_NO;
+		}
+	}
+	return MHD_YES;
+}
+
+/* ---- its body ---- */
+
+/* From here on only its answer is of interest; what was given on of it stays. */
+static void give_up(struct input *w, struct webhook_request *r, unsigned status)
+{
+	w->counters.refused++;
+	r->discard = true;
+	r->status = status;
+	body_finish(&r->body);
+}
+
+static void add(struct input *w, struct webhook_request *r, struct view bytes)
+{
+	r->unpacked += bytes.len;
+	if (r->unpacked > w->settings->max_body)
+		give_up(w, r, MHD_HTTP_CONTENT_TOO_LARGE);
+	else if (body_add(&r->body, bytes) < 0)
+		give_up(w, r, MHD_HTTP_TOO_MANY_REQUESTS);
+}
+
+static void unpack(struct input *w, struct webhook_request *r, struct view packed)
+{
+	unsigned char out[UNPACKED_BYTES];
+	z_stream *z = r->gzip;
+	z->next_in = (unsigned char *)(uintptr_t)packed.ptr;
+	z->avail_in = (unsigned)packed.len;
+	while (!r->discard && (z->avail_in || z->avail_out == 0)) {
+		if (r->gzip_ended && inflateReset(z) != Z_OK) /* another member */
+			break;
+		r->gzip_ended = false;
+		z->next_out = out;
+		z->avail_out = sizeof out;
+		int result = inflate(z, Z_NO_FLUSH);
+		if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) {
+			give_up(w, r, MHD_HTTP_BAD_REQUEST);
+			return;
+		}
+		add(w, r, (struct view){ (char *)out, sizeof out - z->avail_out });
+		r->gzip_ended = result == Z_STREAM_END;
+		if (r->gzip_ended && !z->avail_in)
+			return;
+		if (result == Z_BUF_ERROR)
+			return;
+	}
+}
+
+/* The queue is long: the connection is suspended until it is shorter. True: it is. */
+static bool hold(struct input *w, struct webhook_request *r)
+{
+	bool held = false;
+	(void)pthread_mutex_lock(&w->mutex);
+	if (w->queue_bytes > w->options.config->memory_max / QUEUE_PART && !w->stops) {
+		r->state = REQUEST_HELD;
+		MHD_suspend_connection(r->connection);
+		held = true;
+	}
+	(void)pthread_mutex_unlock(&w->mutex);
+	return held;
+}
+
+static void take_slice(struct input *w, struct webhook_request *r, struct view slice)
+{
+	r->received += slice.len;
+	if (!r->discard && !find_room(w, r, 2 * slice.len + ADMIT_BYTES))
+		give_up(w, r, MHD_HTTP_TOO_MANY_REQUESTS);
+	if (r->discard)
+		return;
+	if (r->gzip)
+		unpack(w, r, slice);
+	else
+		add(w, r, slice);
+}
+
+static enum MHD_Result take_bytes(struct input *w, struct webhook_request *r, const char *bytes, size_t *len)
+{
+	(void)pthread_mutex_lock(&w->mutex);
+	bool answered = r->state == REQUEST_ANSWERED;
+	(void)pthread_mutex_unlock(&w->mutex);
+	if (clock_steady_ms() > r->from->deadline_ms)
+		return MHD_NO;
+	if (answered && !r->discard) /* it was held, and then refused */
+		give_up(w, r, r->status);
+	while (*len) {
+		size_t n = r->gzip && *len > SLICE_BYTES ? SLICE_BYTES : *len;
+		if (!r->discard && hold(w, r))
+			return MHD_YES; /* the same bytes come again */
+		take_slice(w, r, (struct view){ bytes, n });
+		bytes += n;
+		*len -= n;
+	}
+	return MHD_YES;
+}
+
+/* All of the body is there: it waits until its last piece is safe. */
+static enum MHD_Result end_body(struct input *w, struct webhook_request *r)
+{
+	if (r->gzip && !r->gzip_ended)
+		give_up(w, r, MHD_HTTP_BAD_REQUEST);
+	else if (body_end(&r->body) < 0)
+		give_up(w, r, MHD_HTTP_TOO_MANY_REQUESTS);
+	if (r->discard)
+		return respond(r, r->status, false);
+	(void)pthread_mutex_lock(&w->mutex);
+	bool stopping = w->stops > 0;
+	if (!stopping) {
+		r->state = REQUEST_WAITING;
+		MHD_suspend_connection(r->connection);
+		webhook_queue(w, r, NULL, 0, true);
+	}
+	(void)pthread_mutex_unlock(&w->mutex);
+	return stopping ? respond(r, MHD_HTTP_SERVICE_UNAVAILABLE, true) : MHD_YES;
+}
+
+/* ---- callbacks ---- */
+
+static enum MHD_Result handle(void *context, struct MHD_Connection *connection, const char *url, const char *method,
+	const char *version, const char *bytes, size_t *len, void **request)
+{
+	struct input *w = context;
+	struct webhook_request *r = *request;
+	(void)url, (void)version;
+	if (!r) {
+		r = mem_zero(1, sizeof *r);
+		r->references = 1;
+		r->connection = connection;
+		const union MHD_ConnectionInfo *info =
+			MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+		r->from = info->socket_context;
+		*request = r;
+		(void)pthread_mutex_lock(&w->mutex);
+		r->number = ++w->next_number;
+		r->from->request = r;
+		w->n_requests++;
+		(void)pthread_mutex_unlock(&w->mutex);
+	}
+	if (!r->started)
+		return start_request(w, r, method);
+	if (*len)
+		return take_bytes(w, r, bytes, len);
+	if (r->discard)
+		return respond(r, r->status ? r->status : MHD_HTTP_SERVICE_UNAVAILABLE, false);
+	(void)pthread_mutex_lock(&w->mutex);
+	bool answered = r->state == REQUEST_ANSWERED;
+	unsigned status = r->status;
+	(void)pthread_mutex_unlock(&w->mutex);
+	return answered ? respond(r, status, false) : end_body(w, r);
+}
+
+static void completed(void *context, struct MHD_Connection *connection, void **request, enum MHD_RequestTerminationCode code)
+{
+	struct input *w = context;
+	struct webhook_request *r = *request;
+	(void)connection, (void)code;
+	if (!r)
+		return;
+	*request = NULL;
+	if (r->has_body)
+		body_finish(&r->body);
+	if (r->gzip) {
+		(void)inflateEnd(r->gzip);
+		free(r->gzip);
+		r->gzip = NULL;
+	}
+	(void)pthread_mutex_lock(&w->mutex);
+	r->gone = true;
+	webhook_forget_waiting(w, r);
+	if (r->from->request == r)
+		r->from->request = NULL;
+	r->from->deadline_ms = clock_steady_ms() + w->settings->idle_timeout_ms + w->settings->timeout_ms;
+	w->n_requests--;
+	webhook_request_release(r);
+	(void)pthread_cond_broadcast(&w->changed);
+	(void)pthread_mutex_unlock(&w->mutex);
+}
+
+/* Nearly full of connections: the oldest one that never sent a request makes room. Locked. */
+static void cut_stranger(struct input *w)
+{
+	if (w->n_connections < (unsigned)w->settings->connections * 7 / 8)
+		return;
+	for (struct webhook_connection *c = w->oldest; c; c = c->next) {
+		if (c->admitted || c->cut)
+			continue;
+		c->cut = true;
+		(void)shutdown(c->fd, SHUT_RDWR);
+		return;
+	}
+}
+
+static void opened(struct input *w, struct MHD_Connection *connection, void **socket_context)
+{
+	struct webhook_connection *c = mem_zero(1, sizeof *c);
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+	c->input = w;
+	c->fd = info ? info->connect_fd : -1;
+	if (w->tls) {
+		info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+		assert(info && info->tls_session);
+		c->session = info->tls_session;
+		tls_adopt(w->tls, c->session);
+	}
+	c->deadline_ms = clock_steady_ms() + w->settings->timeout_ms;
+	*socket_context = c;
+	(void)pthread_mutex_lock(&w->mutex);
+	cut_stranger(w);
+	c->prev = w->newest;
+	if (w->newest)
+		w->newest->next = c;
+	else
+		w->oldest = c;
+	w->newest = c;
+	w->n_connections++;
+	(void)pthread_mutex_unlock(&w->mutex);
+}
+
+static void closed(struct input *w, void **socket_context)
+{
+	struct webhook_connection *c = *socket_context;
+	if (!c)
+		return;
+	*socket_context = NULL;
+	(void)pthread_mutex_lock(&w->mutex);
+	if (c->prev)
+		c->prev->next = c->next;
+	else
+		w->oldest = c->next;
+	if (c->next)
+		c->next->prev = c->prev;
+	else
+		w->newest = c->prev;
+	w->n_connections--;
+	(void)pthread_mutex_unlock(&w->mutex);
+	free(c);
+}
+
+static void connection_news(void *context, struct MHD_Connection *connection, void **socket_context,
+	enum MHD_ConnectionNotificationCode code)
+{
+	if (code == MHD_CONNECTION_NOTIFY_STARTED)
+		opened(context, connection, socket_context);
+	else
+		closed(context, socket_context);
+}
+
+/* libmicrohttpd's words about broken clients are of no use to an operator. */
+static void keep_quiet(void *context, const char *format, va_list args)
+{
+	(void)context, (void)format, (void)args;
+}
+
+/* ---- life ---- */
+
+static void raise_files(int64_t connections)
+{
+	struct rlimit limit;
+	rlim_t wanted = (rlim_t)connections + FILES_BESIDE;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || wanted < limit.rlim_max ? wanted : limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int server_start(struct input *w, struct err *err)
+{
+	const struct webhook_settings *s = w->settings;
+	raise_files(s->connections);
+	int fd = server_listen_at(s->listen, err);
+	if (fd < 0)
+		return fd;
+	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | (w->tls ? MHD_USE_TLS : 0);
+	struct MHD_OptionItem secure[] = {
+		{ MHD_OPTION_HTTPS_CERT_CALLBACK, 0, (void *)(uintptr_t)tls_certificate },
+		{ MHD_OPTION_HTTPS_PRIORITIES, 0, (void *)(uintptr_t)"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2" },
+		{ MHD_OPTION_END, 0, NULL },
+	};
+	struct MHD_OptionItem plain[] = { { MHD_OPTION_END, 0, NULL } };
+	w->daemon = MHD_start_daemon(flags, 0, NULL, NULL, handle, w,
+		MHD_OPTION_EXTERNAL_LOGGER, keep_quiet, NULL,
+		MHD_OPTION_LISTEN_SOCKET, fd,
+		MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->connections,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((s->idle_timeout_ms + 999) / 1000),
+		MHD_OPTION_NOTIFY_COMPLETED, completed, w,
+		MHD_OPTION_NOTIFY_CONNECTION, connection_news, w,
+		MHD_OPTION_ARRAY, w->tls ? secure : plain,
+		MHD_OPTION_END);
+	if (w->daemon)
+		return 0;
+	(void)close(fd);
+	return err_set(err, "listen at %s: the HTTP server does not start", s->listen);
+}
+
+void server_quiesce(struct input *w)
+{
+	MHD_socket fd = w->daemon ? MHD_quiesce_daemon(w->daemon) : MHD_INVALID_SOCKET;
+	if (fd != MHD_INVALID_SOCKET)
+		(void)close(fd);
+}
+
+/* Who still waits gets no 200: nobody knows yet. */
+static void end_waits(struct input *w)
+{
+	while (w->waiting) {
+		struct webhook_request *r = w->waiting;
+		if (r->state == REQUEST_WAITING)
+			webhook_answer(w, r, MHD_HTTP_SERVICE_UNAVAILABLE);
+		webhook_forget_waiting(w, r);
+	}
+	for (struct webhook_connection *c = w->oldest; c; c = c->next)
+		if (c->request && (c->request->state == REQUEST_HELD || c->request->state == REQUEST_WAITING))
+			webhook_answer(w, c->request, MHD_HTTP_SERVICE_UNAVAILABLE);
+}
+
+static unsigned answers_left(const struct input *w)
+{
+	unsigned n = 0;
+	for (const struct webhook_connection *c = w->oldest; c; c = c->next)
+		n += c->request && c->request->state == REQUEST_ANSWERED;
+	return n;
+}
+
+void server_stop(struct input *w)
+{
+	if (!w->daemon)
+		return;
+	server_quiesce(w);
+	struct timespec until;
+	(void)clock_gettime(CLOCK_REALTIME, &until);
+	until.tv_sec += DRAIN_MS / 1000;
+	(void)pthread_mutex_lock(&w->mutex);
+	if (!w->stops)
+		w->stops = 1;
+	end_waits(w);
+	while (answers_left(w))
+		if (pthread_cond_timedwait(&w->changed, &w->mutex, &until) != 0)
+			break;
+	(void)pthread_mutex_unlock(&w->mutex);
+	MHD_stop_daemon(w->daemon);
+	w->daemon = NULL;
+}

@@ -1,0 +1,537 @@
+"""The webhook of the real program: what kube-apiserver posts, what it posts again, and what others do to it."""
+import collections
+import gzip
+import http.client
+import json
+import random
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+
+from harness import CLASSES, TOP
+
+BODIES = [gzip.decompress(p.read_bytes()) for p in sorted((TOP / 'tests/data/webhook').glob('*.json.gz'))]
+CONFIG = """\
+cluster: prod
+state_dir: state
+redact: off
+shutdown_wait: 5s
+inputs:
+  api: { type: webhook, listen: '127.0.0.1:PORT', MORE }
+outputs:
+  files: { type: file, path: 'out/{class}.log' }
+"""
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+class Hook:
+    """The program with a webhook, running."""
+
+    def __init__(self, router, more='timeout: 30s', config=CONFIG, tls=None):
+        self.router, self.tls = router, tls
+        self.port = free_port()
+        router.write('audit-router.yaml', config.replace('PORT', str(self.port)).replace('MORE', more))
+        self.start()
+
+    def start(self):
+        self.process = self.router.start('run', '-c', 'audit-router.yaml')
+        for _ in range(200):
+            try:
+                socket.create_connection(('127.0.0.1', self.port), 1).close()
+                return
+            except OSError:
+                assert self.process.poll() is None, self.errors()
+                time.sleep(0.05)
+        pytest.fail('it does not listen: ' + self.errors())
+
+    def errors(self):
+        return (self.router.folder / 'stderr').read_text(errors='replace')
+
+    def connect(self, timeout=30):
+        if self.tls:
+            return http.client.HTTPSConnection('127.0.0.1', self.port, timeout=timeout, context=self.tls)
+        return http.client.HTTPConnection('127.0.0.1', self.port, timeout=timeout)
+
+    def post(self, body, headers=None, method='POST', timeout=30):
+        """One request on a connection of its own: status and headers."""
+        c = self.connect(timeout)
+        try:
+            c.request(method, '/audit/sink?timeout=30s', body, {'Content-Type': 'application/json', **(headers or {})})
+            answer = c.getresponse()
+            answer.read()
+            return answer.status, answer.headers
+        finally:
+            c.close()
+
+    def rss_kib(self):
+        text = open(f'/proc/{self.process.pid}/status', encoding='ascii').read()
+        return int(re.search(r'VmRSS:\s+(\d+)', text)[1])
+
+    def end(self, code=0):
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            assert self.process.wait(15) == code, self.errors()
+        finally:
+            self.process.kill()
+        assert 'Sanitizer' not in self.errors() and 'runtime error' not in self.errors(), self.errors()
+
+    def out(self):
+        return [line for c in CLASSES for line in lines_of(self.router.folder / 'out' / f'{c.lower()}.log')]
+
+    def dead(self):
+        return [json.loads(line) for line in lines_of(self.router.folder / 'state/dead-letters/inputs.ndjson')]
+
+
+def lines_of(path):
+    return path.read_bytes().splitlines() if path.exists() else []
+
+
+@pytest.fixture
+def hook(router):
+    hooks = []
+
+    def make(*args, **more):
+        hooks.append(Hook(router, *args, **more))
+        return hooks[-1]
+    yield make
+    for h in hooks:
+        h.process.kill()
+
+
+@pytest.fixture(scope='session')
+def expected(audit_log):
+    """The log's lines of the events that stand in the bodies: found by audit id, stage and time."""
+    def key(event):
+        return event['auditID'], event['stage'], event.get('stageTimestamp'), event.get('requestURI')
+    want = collections.Counter(key(item) for body in BODIES for item in json.loads(body.decode('utf-8', 'replace'))['items'])
+    lines = [line for line in audit_log.read_bytes().splitlines() if want[key(json.loads(line.decode('utf-8', 'replace')))]]
+    assert len(lines) == sum(want.values())
+    return lines
+
+
+def small(n, first=0):
+    """A list of n events, each of its own."""
+    return json.dumps({'kind': 'EventList', 'apiVersion': 'audit.k8s.io/v1', 'metadata': {}, 'items': [
+        {'level': 'Metadata', 'auditID': f'id-{i}', 'stage': 'ResponseComplete', 'verb': 'get', 'requestURI': f'/{i}',
+         'user': {'username': 'u'}} for i in range(first, first + n)]}).encode() + b'\n'
+
+
+def ids(lines):
+    return collections.Counter(json.loads(line)['auditID'] for line in lines)
+
+
+# ---- what an apiserver posts ----
+
+@pytest.mark.parametrize('packed', [False, True])
+def test_bodies_equal_the_log(hook, expected, packed):
+    h = hook()
+    for body in BODIES:
+        if packed:
+            assert h.post(gzip.compress(body), {'Content-Encoding': 'gzip'})[0] == 200
+        else:
+            assert h.post(body)[0] == 200
+    # the answer says that they are safe: they are there now, before any end
+    assert collections.Counter(h.out()) == collections.Counter(expected)
+    h.end()
+    assert collections.Counter(h.out()) == collections.Counter(expected)
+
+
+def test_thrice_is_once(hook, expected):
+    h = hook()
+    for body in BODIES:
+        for _ in range(3):
+            assert h.post(body)[0] == 200
+    h.end()
+    assert collections.Counter(h.out()) == collections.Counter(expected)
+    assert 'came already' in h.errors()
+
+
+def test_dedup_off_and_twins(hook):
+    twin = small(1)
+    item = json.loads(twin)['items'][0]
+    text = json.dumps(item)
+    body = ('{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[%s,%s]}' % (text, text)).encode()
+    h = hook()
+    for _ in range(2):
+        assert h.post(body)[0] == 200
+    h.end()
+    assert len(h.out()) == 2, 'an event that stands twice in one body is delivered twice'
+    h = hook('dedup: off')
+    for _ in range(2):
+        assert h.post(body)[0] == 200
+    h.end()
+    assert len(h.out()) == 2 + 4
+
+
+def test_one_audit_id_for_two_events(hook):
+    h = hook()
+    for uri in ('/a', '/b', '/a'):
+        body = json.loads(small(1))
+        body['items'][0]['requestURI'] = uri
+        assert h.post(json.dumps(body))[0] == 200
+    h.end()
+    assert sorted(json.loads(line)['requestURI'] for line in h.out()) == ['/a', '/b']
+
+
+def test_lost_answers(hook):
+    """The client is gone before the answer, and posts again."""
+    h = hook()
+    for i in range(10):
+        body = small(50, i * 50)
+        with socket.create_connection(('127.0.0.1', h.port)) as s:
+            s.sendall(b'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n' % len(body) + body)
+        assert h.post(body)[0] == 200
+    h.end()
+    assert ids(h.out()) == {f'id-{i}': 1 for i in range(500)}
+
+
+def test_other_shapes(hook):
+    items = [json.dumps(i, separators=(',', ':')).encode() for i in json.loads(small(12))['items']]
+    h = hook()
+    assert h.post(items[0])[0] == 200
+    assert h.post(b'\n'.join(items[1:3]))[0] == 200
+    assert h.post(json.dumps({'items': [json.loads(i) for i in items[3:6]], 'apiVersion': 'audit.k8s.io/v1',
+                              'kind': 'EventList'}))[0] == 200
+    pretty = json.dumps({'kind': 'EventList', 'apiVersion': 'audit.k8s.io/v1',
+                         'items': [json.loads(i) for i in items[6:9]]}, indent=2)
+    assert h.post(pretty)[0] == 200
+    c = h.connect()
+    c.request('PUT', '/x', b'')
+    assert c.getresponse().status == 405
+    chunked = iter([small(3, 9)[:100], small(3, 9)[100:]])
+    c = h.connect()
+    c.request('POST', '/x', chunked, encode_chunked=True, headers={'Transfer-Encoding': 'chunked'})
+    assert c.getresponse().status == 200
+    assert h.post(b'{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[]}')[0] == 200
+    assert h.post(b'')[0] == 400
+    h.end()
+    assert ids(h.out()) == {f'id-{i}': 1 for i in range(12)}
+    assert h.dead() == []
+
+
+def test_broken_bodies(hook):
+    h = hook()
+    for _ in range(2):
+        assert h.post(b'this is no JSON')[0] == 400
+    assert len(h.dead()) == 1, 'the same broken body is one dead letter'
+    assert h.post(small(3).rstrip()[:-30] + b'\n')[0] == 200, 'two items are whole'
+    assert len(h.dead()) == 2
+    assert h.post(b'{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{"a":1},7,null]}')[0] == 400
+    good = json.loads(small(1, 7))['items'][0]
+    assert h.post(b'{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{"a":tru},%s]}'
+                  % json.dumps(good).encode())[0] == 200
+    assert h.post(b'{"kind":"EventList","items":[')[0] == 400
+    h.end()
+    assert ids(h.out()) == {'id-0': 1, 'id-1': 1, 'id-7': 1}
+    assert len(h.dead()) == 2 + 3 + 1 + 1
+
+
+def test_too_large(hook):
+    h = hook('max_body: 100KiB')
+    with socket.create_connection(('127.0.0.1', h.port), 10) as s:
+        s.sendall(b'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999\r\n\r\n')
+        assert s.recv(4096).startswith(b'HTTP/1.1 413')
+    assert h.post(b'x' * 300_000)[0] == 413
+    assert h.post(gzip.compress(b' ' * 5_000_000), {'Content-Encoding': 'gzip'})[0] == 413
+    assert h.post(b'x', {'Content-Encoding': 'br'})[0] == 415
+    assert h.post(small(2))[0] == 200
+    h.end()
+
+
+# ---- who may post ----
+
+def test_token(hook, router):
+    router.write('token', 'sesame\n')
+    h = hook('token_file: token')
+    good = {'Authorization': 'Bearer sesame'}
+    assert h.post(small(1))[0] == 401
+    assert h.post(small(1), {'Authorization': 'Bearer sesamo'})[0] == 401
+    assert h.post(small(1), {'Authorization': 'Bearer sesamesesame'})[0] == 401
+    assert h.post(small(1), good)[0] == 200
+    router.write('token', 'simsala')
+    for _ in range(50):
+        if h.post(small(1), good)[0] == 401:
+            break
+        time.sleep(0.1)
+    assert h.post(small(1), {'Authorization': 'Bearer simsala'})[0] == 200
+    h.end()
+    assert 'sesame' not in h.errors()
+
+
+def openssl(folder, *arguments):
+    subprocess.run(['openssl', *arguments], cwd=folder, check=True, capture_output=True)
+
+
+def authority(folder, name):
+    openssl(folder, 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
+            '-keyout', f'{name}.key', '-out', f'{name}.pem', '-subj', f'/CN={name}')
+
+
+def certificate(folder, ca, name, more=''):
+    openssl(folder, 'req', '-new', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout',
+            f'{name}.key', '-out', f'{name}.csr', '-subj', f'/CN={name}')
+    (folder / f'{name}.ext').write_text('subjectAltName=IP:127.0.0.1\n' + more)
+    openssl(folder, 'x509', '-req', '-in', f'{name}.csr', '-CA', f'{ca}.pem', '-CAkey', f'{ca}.key', '-CAcreateserial',
+            '-days', '2', '-out', f'{name}.pem', '-extfile', f'{name}.ext')
+
+
+def context(folder, client=None):
+    c = ssl.create_default_context(cafile=folder / 'ca.pem')
+    if client:
+        c.load_cert_chain(folder / f'{client}.pem', folder / f'{client}.key')
+    return c
+
+
+@pytest.fixture
+def pki(router):
+    folder = router.folder
+    for name in ('ca', 'other'):
+        authority(folder, name)
+    certificate(folder, 'ca', 'server')
+    certificate(folder, 'ca', 'client', 'extendedKeyUsage=clientAuth\n')
+    certificate(folder, 'ca', 'serveronly', 'extendedKeyUsage=serverAuth\n')
+    certificate(folder, 'other', 'stranger')
+    return folder
+
+
+TLS = 'tls: { cert_file: server.pem, key_file: server.key }'
+MTLS = 'tls: { cert_file: server.pem, key_file: server.key, client_ca_file: ca.pem }'
+
+
+def test_tls(hook, pki, expected):
+    h = hook(TLS, tls=context(pki))
+    for body in BODIES:
+        assert h.post(body)[0] == 200
+    before = h.connect()
+    before.connect()
+    first = before.sock.getpeercert()['serialNumber']
+    certificate(pki, 'ca', 'server')
+    for _ in range(50):
+        c = h.connect()
+        c.connect()
+        now = c.sock.getpeercert()['serialNumber']
+        c.close()
+        if now != first:
+            break
+        time.sleep(0.1)
+    assert now != first, 'a new certificate is taken over'
+    h.end()
+    assert collections.Counter(h.out()) == collections.Counter(expected)
+
+
+def test_mtls(hook, pki, expected):
+    h = hook(MTLS, tls=context(pki, 'client'))
+    c = h.connect()
+    for body in BODIES:
+        c.request('POST', '/', body)
+        answer = c.getresponse()
+        answer.read()
+        assert answer.status == 200
+    for name in (None, 'stranger', 'serveronly'):
+        h.tls = context(pki, name)
+        assert h.post(small(1))[0] == 403, name
+    h.tls = context(pki, 'client')
+    assert h.post(small(1))[0] == 200
+    h.end()
+    assert collections.Counter(h.out()[:]) >= collections.Counter(expected)
+    assert len(h.out()) == len(expected) + 1
+
+
+# ---- what others do ----
+
+def hostile(h, kind, stop):
+    try:
+        with socket.create_connection(('127.0.0.1', h.port), 10) as s:
+            s.settimeout(10)
+            if kind == 'garbage':
+                s.sendall(random.Random(1).randbytes(2000) + b'\r\n\r\n')
+                s.recv(100)
+                return
+            head = b'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n'
+            if kind == 'slow head':
+                parts = [b'POST / HTTP/1.1\r\n'] + [b'X: y\r\n'] * 1000
+            elif kind == 'slow body':
+                parts = [head % 400_000, small(100)] + [b' '] * 1000
+            elif kind == 'half':
+                parts = [head % (10 << 20), small(1000)[:-100]]
+            else:
+                parts = [head % (10 << 20), b'[' * (10 << 20)]
+            for part in parts:
+                s.sendall(part)
+                if stop.wait(0.2 if kind != 'large' else 0):
+                    return
+            stop.wait()
+    except OSError:
+        pass
+
+
+def test_hostile_clients(hook):
+    h = hook('timeout: 3s, connections: 256')
+    assert h.post(small(1))[0] == 200
+    before, stop = h.rss_kib(), threading.Event()
+    kinds = ['slow head', 'slow body', 'half', 'garbage', 'large']
+    threads = [threading.Thread(target=hostile, args=(h, kinds[i % len(kinds)], stop)) for i in range(300)]
+    for t in threads:
+        t.start()
+    served, peak = 0, 0
+    until = time.monotonic() + 5
+    while time.monotonic() < until:
+        try:
+            status, headers = h.post(small(20, served * 20), timeout=10)
+        except OSError:
+            status, headers = 0, {}
+        assert status in (0, 200, 429), status
+        assert status != 429 or headers['Retry-After']
+        served += status == 200
+        peak = max(peak, h.rss_kib())
+        time.sleep(0.02)
+    stop.set()
+    for t in threads:
+        t.join()
+    assert served > 10, 'good clients are served'
+    assert peak - before < 110 * 1024, 'memory is bounded'
+    for i in range(20):
+        assert h.post(small(20, (served + i) * 20))[0] == 200
+    h.end()
+    got = ids(h.out())
+    assert all(got[f'id-{i}'] == 1 for i in range((served + 20) * 20))
+
+
+def test_slow_clients_are_cut(hook):
+    h = hook('timeout: 1s')
+    for start in (b'POST / HTTP/1.1\r\n', b'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n'):
+        with socket.create_connection(('127.0.0.1', h.port), 10) as s:
+            begun = time.monotonic()
+            s.sendall(start)
+            with pytest.raises(OSError):
+                while True:
+                    assert time.monotonic() - begun < 5, 'bytes that drip are no life'
+                    s.sendall(b'x')
+                    time.sleep(0.1)
+    h.end()
+
+
+# ---- collectors ----
+
+STALLED = """\
+cluster: prod
+state_dir: state
+redact: off
+memory_max: 8MiB
+shutdown_wait: 1s
+inputs:
+  api: { type: webhook, listen: '127.0.0.1:PORT', timeout: 20s, MORE }
+outputs:
+  siem: { type: http, url: 'http://127.0.0.1:COLLECTOR/', timeout: 60s, spool_after: 300ms, SPOOL }
+"""
+
+
+@pytest.fixture
+def stalled():
+    """A collector that takes connections and never answers."""
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        s.listen(50)
+        yield s.getsockname()[1]
+
+
+def test_stalled_collector_spool(hook, stalled):
+    h = hook('dedup: on', STALLED.replace('COLLECTOR', str(stalled)).replace('SPOOL', 'spool: { max: 1GiB }'))
+    for i in range(20):
+        begun = time.monotonic()
+        assert h.post(small(200, i * 200))[0] == 200, 'it is safe in the spool'
+        assert time.monotonic() - begun < 5
+    h.end()
+
+
+def test_stalled_collector_without_spool(hook, stalled):
+    h = hook('dedup: on', STALLED.replace('COLLECTOR', str(stalled)).replace('SPOOL', 'spool: off'))
+    answers = []
+
+    def post(i):
+        begun = time.monotonic()
+        try:
+            status = h.post(small(4000, i * 4000), timeout=25)[0]
+        except OSError:
+            status = 0
+        answers.append((status, time.monotonic() - begun))
+    threads = [threading.Thread(target=post, args=(i,)) for i in range(20)]
+    for t in threads:
+        t.start()
+        time.sleep(0.1)
+    time.sleep(2)
+    begun = time.monotonic()
+    status, headers = h.post(small(10, 999_000))
+    assert status == 429 and headers['Retry-After']
+    assert time.monotonic() - begun < 1
+    h.end()
+    for t in threads:
+        t.join()
+    assert not any(status == 200 for status, _ in answers), 'nothing is safe'
+    assert all(took < 1.5 for status, took in answers if status == 429)
+
+
+def test_kill_loses_nothing_that_was_answered(hook):
+    h = hook()
+    rng, good, lock = random.Random(7), [], threading.Lock()
+    counter = iter(range(10 ** 9))
+
+    def client(stop):
+        while not stop.is_set():
+            with lock:
+                first = next(counter) * 50
+            while not stop.is_set():
+                try:
+                    if h.post(small(50, first), timeout=5)[0] == 200:
+                        with lock:
+                            good.append(first)
+                        break
+                except (OSError, http.client.HTTPException):
+                    time.sleep(0.02)
+    stop = threading.Event()
+    threads = [threading.Thread(target=client, args=(stop,)) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for _ in range(6):
+        time.sleep(rng.uniform(0.1, 0.5))
+        h.process.kill()
+        h.process.wait()
+        h.start()
+    time.sleep(0.3)
+    stop.set()
+    for t in threads:
+        t.join()
+    h.end()
+    got = ids(h.out())
+    assert len(good) > 20
+    assert not [f'id-{i}' for first in good for i in range(first, first + 50) if not got[f'id-{i}']]
+
+
+# ---- around it ----
+
+def test_once_is_a_usage_error(router):
+    done = router.once(CONFIG.replace('PORT', '1').replace('MORE', 'dedup: on'))
+    assert done.returncode == 2
+
+
+def test_check(router):
+    def check(text):
+        return router('check', '-c', router.write('c.yaml', CONFIG.replace("'127.0.0.1:PORT'", text).replace(', MORE', '')))
+    assert check("'127.0.0.1:9880'").stderr == ''
+    assert check("'[::1]:9880'").stderr == ''
+    warned = check("'0.0.0.0:9880'")
+    assert warned.returncode == 0 and 'without tls' in warned.stderr
+    assert check("'somewhere'").returncode == 1
+    assert check("'127.0.0.1:9880', token: a, token_file: b").returncode == 1
+    assert check("'127.0.0.1:9880', tls: { client_ca_file: b }").returncode == 1
