@@ -41,14 +41,15 @@ static bool is_one_of(struct view key, const struct view *names, uint32_t n)
 	return false;
 }
 
-uint32_t edits_cut_members(struct edits *e, struct view object, const struct view *names, uint32_t n_names)
+static uint32_t cut_members(struct edits *e, struct view object, const struct view *names, uint32_t n_names,
+	const struct view *known, size_t n_known)
 {
 	struct text_walk walk = text_walk_start(object);
 	struct text_member m;
 	uint32_t count = 0;
 	if (!object.len || object.ptr[0] != '{')
 		return 0;
-	while (text_walk_next(&walk, &m)) {
+	while (text_walk_next_past(&walk, &m, known, n_known)) {
 		if (!is_one_of(m.key, names, n_names))
 			continue;
 		add(e, m.whole.ptr, m.whole.ptr + m.whole.len, e->text.len);
@@ -56,6 +57,17 @@ uint32_t edits_cut_members(struct edits *e, struct view object, const struct vie
 		count++;
 	}
 	return count;
+}
+
+uint32_t edits_cut_members(struct edits *e, struct view object, const struct view *names, uint32_t n_names)
+{
+	return cut_members(e, object, names, n_names, NULL, 0);
+}
+
+uint32_t edits_cut_of_event(struct edits *e, const struct event *event, const struct view *names, uint32_t n_names)
+{
+	const struct view known[] = { event->request_object, event->response_object, event->annotations, event->response_status.raw };
+	return cut_members(e, event->bytes, names, n_names, known, sizeof known / sizeof *known);
 }
 
 static const struct view metadata = { "metadata", 8 }, managed_fields = { "managedFields", 13 };

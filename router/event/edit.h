@@ -56,6 +56,8 @@ void edits_replace(struct edits *, struct view range, struct view replacement);
  * own.
  */
 uint32_t edits_cut_members(struct edits *, struct view object, const struct view *names, uint32_t n_names);
+/* The same for members of the event itself, without another look into its bodies. */
+uint32_t edits_cut_of_event(struct edits *, const struct event *, const struct view *names, uint32_t n_names);
 
 /*
  * metadata.managedFields of an object, of a list's items and of a Table's rows (k8s.io/apiserver/pkg/audit/request.go,

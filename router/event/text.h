@@ -41,6 +41,8 @@ struct text_member {
 };
 struct text_walk text_walk_start(struct view value); /* of a scalar: a walk without members */
 bool text_walk_next(struct text_walk *, struct text_member *ret_member);
+/* The same; members whose values are known already, as raw JSON values of the very bytes, are not scanned for their ends. */
+bool text_walk_next_past(struct text_walk *, struct text_member *ret_member, const struct view *known, size_t n);
 /* Is this raw key, unescaped, that name? */
 bool text_key_is(struct view raw_key, struct view name);
 /* The last member with that name (an empty view when there is none or `object` is no object). */

@@ -81,7 +81,20 @@ struct text_walk text_walk_start(struct view value)
 	return (struct text_walk){ value.ptr + 1, value.ptr + value.len };
 }
 
+static const char *value_end_of(const char *at, const char *end, const struct view *known, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (known[i].ptr == at && known[i].len)
+			return at + known[i].len;
+	return text_skip(at, end);
+}
+
 bool text_walk_next(struct text_walk *w, struct text_member *ret_member)
+{
+	return text_walk_next_past(w, ret_member, NULL, 0);
+}
+
+bool text_walk_next_past(struct text_walk *w, struct text_member *ret_member, const struct view *known, size_t n)
 {
 	const char *at = skip_space(w->at, w->end), *first;
 	if (at < w->end && *at == ',')
@@ -99,7 +112,7 @@ bool text_walk_next(struct text_walk *w, struct text_member *ret_member)
 		if (colon < w->end && *colon == ':') {
 			key = (struct view){ at + 1, (size_t)(value_end - at) - 2 };
 			value = skip_space(colon + 1, w->end);
-			value_end = text_skip(value, w->end);
+			value_end = value_end_of(value, w->end, known, n);
 		}
 	}
 	*ret_member = (struct text_member){

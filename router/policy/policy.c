@@ -66,7 +66,7 @@ void policy_edit(struct policy_decision d, const struct event *e, struct edits *
 	uint32_t cut = d.level == LEVEL_METADATA ? 2 : d.level == LEVEL_REQUEST ? 1 : 0;
 	bool request = e->request_object.len && cut < 2, response = e->response_object.len && cut < 1;
 	if ((cut > 0 && e->response_object.len) || (cut > 1 && e->request_object.len))
-		(void)edits_cut_members(edits, e->bytes, bodies, cut);
+		(void)edits_cut_of_event(edits, e, bodies, cut);
 	if (!d.omit_managed_fields)
 		return;
 	if (request && !view_eq(e->verb, VIEW("patch"))) /* patches are logged as they were sent */
