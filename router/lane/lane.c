@@ -114,7 +114,7 @@ static bool next_batch(struct lane *l, bool *ret_finishing)
 	if (!stopping && wanted && direct && !l->current)
 		l->current = queue_pop(l);
 	/* Behind, every push is news for the backlog; else only one that finds nothing to do is. */
-	l->asleep = !l->head && (!l->current || !direct);
+	l->asleep = !direct || (!l->head && !l->current);
 	*ret_finishing = l->finishing && !l->current && !l->head;
 	(void)pthread_mutex_unlock(&l->mutex);
 	if (wanted && l->current) {
