@@ -260,11 +260,16 @@ static void wait_for_room(struct lane *l, uint64_t pins)
 {
 	struct timespec until;
 	while (!l->stopping && !queue_has_room(l, pins)) {
+		if (!l->full_since_ms) {
+			l->full_since_ms = clock_steady_ms();
+			wake(l); /* so that it looks when to fall behind */
+		}
 		(void)clock_gettime(CLOCK_REALTIME, &until);
 		until.tv_sec += FULL_WARN_MS / 1000;
 		if (pthread_cond_timedwait(&l->room, &l->mutex, &until) == ETIMEDOUT)
 			log_limited(LOG_WARN, l->fields, "the lane is full: its inputs wait for it");
 	}
+	l->full_since_ms = 0;
 }
 
 int lane_push(struct lane *l, struct batch *b)

@@ -44,6 +44,7 @@ struct lane {
 	uint64_t queue_pins;
 	bool asleep;                        /* the worker waits for the queue: a push must wake it */
 	bool finishing, stopping;
+	int64_t full_since_ms;              /* an input waits for room since then; 0: none does */
 	char trouble[LANE_TROUBLE_ROOM];    /* "": runs well */
 	int64_t told_ms;                    /* when the log last heard of it */
 
