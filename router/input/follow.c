@@ -253,6 +253,21 @@ static void set_total(struct follow *f)
 	f->source->total = total;
 }
 
+/*
+ * What was empty at the last look may by now have been written, renamed and packed: the packed one is known by the bytes that
+ * are in the one that is held open. After the listing, so that whatever is listed can be known.
+ */
+static void take_prints(struct follow *f)
+{
+	struct head head;
+	for (size_t i = 0; i < f->tracks.n; i++) {
+		struct track *t = f->tracks.list[i];
+		if (t->fd >= 0 && t->file.print.bytes < HEAD_MAX && head_read(&head, t->fd, t->file.path) == 0 &&
+			fingerprint_fits(&t->file.print, &head))
+			tracks_print(&f->tracks, t, &head);
+	}
+}
+
 static void look(struct follow *f)
 {
 	const struct tracks_news news = { added, cut, unreadable, f };
@@ -271,6 +286,7 @@ static void look(struct follow *f)
 	free(logs);
 	if (!once)
 		add_watches(f); /* before names are acted on: what changes from now on wakes */
+	take_prints(f);
 	f->look = !tracks_match(&f->tracks, &l, &news);
 	check_live(f, &l, now);
 	if (once)

@@ -225,6 +225,20 @@ def test_rotation_faster_than_a_look(followed):
     followed.stop()
 
 
+def test_a_file_that_was_empty_when_it_was_seen(followed):
+    """Seen empty, then written, renamed and packed before the next look: the packed one is known to be the same."""
+    followed.log.parent.mkdir()
+    followed.start()
+    for i in range(40):
+        append(followed.log, b'')
+        until(lambda: any(os.path.samefile(fd.path, followed.log) for fd in os.scandir(f'/proc/{followed.process.pid}/fd')
+                          if os.path.exists(fd.path)), 'the log is open')
+        append(followed.log, events(i * 10, 10))
+        rotate(followed.log, packed=True)
+    followed.expect_once(range(400))
+    followed.stop()
+
+
 def test_a_first_start_reads_rotated_files_oldest_first(followed):
     for i in range(4):
         append(followed.log, events(i * 10, 10))
