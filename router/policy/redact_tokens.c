@@ -131,21 +131,24 @@ static void find_bearers(struct redact_sink *sink, struct view bytes)
 }
 
 /*
- * Is there "eyJ", or "be...r" in letters of any size? One pass for both, since most events hold neither. The last bytes are
+ * Is there "eyJ", or "b.a..r" in letters of any size? One pass for both, since most events hold neither. The last bytes are
  * looked at one by one, and overlap what went before.
  */
 static bool may_hold_token(struct view bytes)
 {
-	enum { STEP = sizeof(scan_bytes), REACH = 5 };
+	enum { STEP = sizeof(scan_bytes), BLOCK = 4 * STEP, REACH = 5 };
 	const scan_bytes zero = { 0 }, fold = zero + 0x20, e = zero + 'e', y = zero + 'y', j = zero + 'J', b = zero + 'b',
-			 r = zero + 'r';
+			 a = zero + 'a', r = zero + 'r';
 	const char *at = bytes.ptr, *end = at + bytes.len;
-	for (; end - at >= STEP + REACH; at += STEP) {
-		scan_bytes first = scan_load(at), second = scan_load(at + 1);
-		scan_bytes jwt = (scan_bytes)(first == e) & (scan_bytes)(second == y) & (scan_bytes)(scan_load(at + 2) == j);
-		scan_bytes bearer = (scan_bytes)((first | fold) == b) & (scan_bytes)((second | fold) == e) &
-				    (scan_bytes)((scan_load(at + REACH) | fold) == r);
-		if (scan_any(jwt | bearer))
+	while (end - at >= BLOCK + REACH) {
+		scan_bytes hits = zero;
+		for (const char *stop = at + BLOCK; at < stop; at += STEP) {
+			scan_bytes first = scan_load(at), third = scan_load(at + 2);
+			hits |= (scan_bytes)(first == e) & (scan_bytes)(third == j) & (scan_bytes)(scan_load(at + 1) == y);
+			hits |= (scan_bytes)((first | fold) == b) & (scan_bytes)((third | fold) == a) &
+				(scan_bytes)((scan_load(at + REACH) | fold) == r);
+		}
+		if (scan_any(hits))
 			return true;
 	}
 	for (; end - at > REACH; at++)

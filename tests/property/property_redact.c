@@ -81,8 +81,10 @@ int main(int argc, char **argv)
 					cut[j] += bits >> j & 1;
 				judged++;
 			}
-			mutate(&r, line, &mutated);
-			line = buf_view(&mutated);
+			if (!twist) {
+				mutate(&r, line, &mutated);
+				line = buf_view(&mutated);
+			}
 		}
 	}
 	printf("%" PRIu64 " events judged; cut by each redactor:", judged);
