@@ -376,6 +376,7 @@ def hostile(h, kind, stop):
         pass
 
 
+@pytest.mark.slow  # and memory under a sanitizer says nothing of the program's
 def test_hostile_clients(hook):
     h = hook('timeout: 3s, connections: 256')
     assert h.post(small(1))[0] == 200
