@@ -25,7 +25,7 @@ enum {
 	UNSYNCED_BYTES = 16 << 20,      /* an fsync at least every so many bytes ... */
 	UNSYNCED_MS = 100,              /* ... and so often, while spans wait for it */
 	FULL_RETRY_MS = 500,
-	ROOM_WAIT_MS = 100,             /* how long an input waits for room in the queue of a lane that could spool */
+	ROOM_WAIT_MS = 500,             /* how long an input waits for room in the queue of a lane that could spool */
 	NAME_MAX_BYTES = 255,
 };
 
