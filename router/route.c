@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "router/base/buf.h"
 #include "router/base/log.h"
@@ -102,9 +103,9 @@ static int span_end(struct feed *f, uint64_t end)
 		f->drops[i] = (struct feed_drops){ 0 };
 		if (!b)
 			continue;
-		uint32_t n = b->n;
+		uint32_t n = batch_events(b);
 		f->batches[i] = NULL;
-		f->next_seq[i] += n;
+		f->next_seq[i] += b->n;
 		batch_detach_if_small(b);
 		if (lane_push(f->routing->lanes[i], b) < 0)
 			f->counters.left += n;
@@ -187,17 +188,18 @@ static struct view lane_bytes(struct feed *f, struct batch *b, const struct even
 	return (struct view){ bytes, edits_apply(&f->edits, e->bytes, bytes) };
 }
 
-/* At its smallest the event is still more than the collector takes: its dead letter, whole. Waits while there is no room. */
+/* At its smallest the event is still more than the collector takes: the lane makes a dead letter of it, whole. */
 static void refuse(struct feed *f, unsigned lane, const struct event *e)
 {
-	while (lane_refuse(f->routing->lanes[lane], f->input->name, e->bytes, "too_large",
-		       "larger than max_event_bytes even without managedFields and bodies") < 0) {
-		if (f->routing->stopping) {
-			f->gave_up = true;
-			return;
-		}
-		(void)poll(NULL, 0, DEAD_LETTER_RETRY_MS);
+	struct batch *b = lane_batch(f, lane);
+	struct view bytes = e->bytes;
+	if (is_made(f, e)) {
+		char *copy = batch_alloc(b, bytes.len);
+		memcpy(copy, bytes.ptr, bytes.len);
+		bytes.ptr = copy;
 	}
+	batch_add_misfit(b, bytes);
+	b->bytes += bytes.len;
 }
 
 /* `d` is what all policies together leave of the event. */

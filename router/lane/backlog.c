@@ -27,6 +27,7 @@ enum {
 	FULL_RETRY_MS = 500,
 	ROOM_WAIT_MS = 500,             /* how long an input waits for room in the queue of a lane that could spool */
 	NAME_MAX_BYTES = 255,
+	MISFIT = 0x80,                  /* beside the class in the spool: a misfit (batch.h), dead letter to be */
 };
 
 /* A batch whose records are in the spool up to `last`; in the order of the spool. */
@@ -145,25 +146,34 @@ static void close_span_later(struct backlog *b, struct span *span)
 	b->spans[b->n_spans++] = span;
 }
 
-/* Appends the records that are not done with, from *next on, which moves on. *ret_last: position of the last one. */
+/* The record, or the misfit behind the records, as the spool keeps it. False: it is done with. */
+static bool make_record(const struct backlog *b, const struct batch *batch, uint32_t i, struct spool_record *ret)
+{
+	const struct record *r = i < batch->n ? &batch->records[i] : NULL;
+	const struct misfit *m = r ? NULL : &batch->misfits[i - batch->n];
+	uint8_t outcome = r ? r->outcome : m->outcome;
+	*ret = (struct spool_record){
+		.seq = batch->first_seq + (r ? i : batch->n),
+		.class_ = r ? r->class_ : (uint8_t)(b->lane->options.class_ | MISFIT),
+		.rule = r ? batch_rule(batch, i) : VIEW(""),
+		.input = view_of(batch->input),
+		.cluster = view_of(batch->cluster),
+		.event = r ? r->bytes : m->bytes,
+	};
+	return outcome == RECORD_OPEN || outcome == RECORD_REFUSED;
+}
+
+/* Appends the events that are not done with, from *next on, which moves on. *ret_last: position of the last one. */
 static int append(struct backlog *b, const struct batch *batch, uint32_t *next, uint64_t *ret_last)
 {
-	for (; *next < batch->n; ++*next) {
-		const struct record *r = &batch->records[*next];
-		if (r->outcome != RECORD_OPEN && r->outcome != RECORD_REFUSED)
+	for (; *next < batch_events(batch); ++*next) {
+		struct spool_record record;
+		if (!make_record(b, batch, *next, &record))
 			continue;
-		struct spool_record record = {
-			.seq = batch->first_seq + *next,
-			.class_ = r->class_,
-			.rule = batch_rule(batch, *next),
-			.input = view_of(batch->input),
-			.cluster = view_of(batch->cluster),
-			.event = r->bytes,
-		};
-		int e = has_room(b, r->bytes.len) ? spool_append(b->spool, &record, ret_last) : -ENOSPC;
+		int e = has_room(b, record.event.len) ? spool_append(b->spool, &record, ret_last) : -ENOSPC;
 		if (e < 0)
 			return e;
-		b->unsynced_bytes += r->bytes.len;
+		b->unsynced_bytes += record.event.len;
 		if (!b->unsynced_since_ms)
 			b->unsynced_since_ms = clock_steady_ms();
 	}
@@ -370,7 +380,8 @@ static struct batch *new_batch(struct backlog *b, const struct spool_record *r)
 
 static bool belongs(const struct batch *batch, const struct spool_record *r)
 {
-	return r->seq == batch->first_seq + batch->n && view_eq(r->input, view_of(batch->input)) &&
+	bool follows = r->class_ & MISFIT || r->seq == batch->first_seq + batch->n;
+	return follows && view_eq(r->input, view_of(batch->input)) &&
 	       view_eq(r->cluster, view_of(batch->cluster));
 }
 
@@ -378,6 +389,11 @@ static void add_record(struct backlog *b, struct batch *batch, const struct spoo
 {
 	struct event e;
 	size_t end;
+	if (r->class_ & MISFIT) {
+		batch_add_misfit(batch, keep(batch, r->event));
+		batch->bytes += r->event.len;
+		return;
+	}
 	struct record *record = batch_add(batch);
 	record->bytes = keep(batch, r->event);
 	record->class_ = r->class_;
@@ -449,8 +465,9 @@ static struct batch *take_pending(struct backlog *b)
 	struct batch *batch = b->pending;
 	if (b->pending_next && sync_spool(b) < 0)
 		return NULL;
+	/* By another batch: no outcome of this one. */
 	for (uint32_t i = 0; i < b->pending_next; i++)
-		batch->records[i].outcome = RECORD_DELIVERED; /* by another batch: no outcome of this one */
+		*(i < batch->n ? &batch->records[i].outcome : &batch->misfits[i - batch->n].outcome) = RECORD_DELIVERED;
 	batch->open -= b->pending_next;
 	b->pending = NULL;
 	b->pending_next = 0;
@@ -467,8 +484,8 @@ struct batch *backlog_next(struct backlog *b)
 	if (batch) {
 		add_stored(b, batch, last);
 		lane_account(l, &(struct lane_counters){
-			.memory_events = batch->n,
-			.spooled_events = -(uint64_t)batch->n,
+			.memory_events = batch_events(batch),
+			.spooled_events = -(uint64_t)batch_events(batch),
 		});
 		return batch;
 	}

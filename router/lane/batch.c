@@ -45,6 +45,13 @@ struct record *batch_add(struct batch *b)
 	return r;
 }
 
+void batch_add_misfit(struct batch *b, struct view bytes)
+{
+	b->misfits = mem_resize(b->misfits, (b->n_misfits + 1) * sizeof *b->misfits);
+	b->misfits[b->n_misfits++] = (struct misfit){ .bytes = bytes };
+	b->open++;
+}
+
 char *batch_alloc(struct batch *b, size_t len)
 {
 	struct arena_block *block = b->arena;
@@ -109,6 +116,9 @@ void batch_detach(struct batch *b)
 		if (r->key.ptr && in_chunk(c, r->key))
 			r->key = copy(b, r->key);
 	}
+	for (uint32_t i = 0; i < b->n_misfits; i++)
+		if (in_chunk(c, b->misfits[i].bytes))
+			b->misfits[i].bytes = copy(b, b->misfits[i].bytes);
 	b->chunk = NULL;
 	chunk_release(c);
 }
@@ -144,6 +154,7 @@ void batch_free(struct batch *b)
 		b->release_plan(b->plan);
 	free(b->records);
 	free(b->rules);
+	free(b->misfits);
 	free(b);
 }
 

@@ -9,6 +9,9 @@
  * Life:    the input's thread fills it, lane_push hands it to the lane's worker, and from then on only that worker
  *          touches it. Each record gets exactly one outcome, in any order: batch_delivered or batch_refused. When the
  *          last one has, the lane closes the span in the ledger and frees the batch: an outcome may free it.
+ * Misfits: events that at their smallest are more than the collector takes. They stand beside the records, have no sequence
+ *          number, and never reach the sink: the lane's worker makes dead letters of them, or spools them while there is no
+ *          room for those, so that only this lane ever waits for that.
  * Threads: as said: one at a time, handed over by the queue.
  */
 #include <stdbool.h>
@@ -43,6 +46,11 @@ struct record {
 };
 #define BATCH_NO_TIME INT64_MIN
 
+struct misfit {
+	struct view bytes;
+	uint8_t outcome;      /* enum record_outcome; RECORD_DELIVERED: it is in the spool */
+};
+
 struct batch {
 	struct batch *next, *prev; /* in the lane's queue, or among those its sink has */
 	struct lane *lane;
@@ -57,9 +65,11 @@ struct batch {
 	struct record *records;
 	struct view *rules;      /* ids, where they came from a spool; NULL: the classifier's (use batch_rule) */
 	uint32_t n, room;
-	uint32_t open;           /* records without an outcome */
+	struct misfit *misfits;  /* n_misfits; NULL: none, as nearly always */
+	uint32_t n_misfits;
+	uint32_t open;           /* records and misfits without an outcome */
 	uint64_t first_seq;      /* the sequence number of records[0]; the others follow */
-	uint64_t bytes;          /* sum of the records' bytes */
+	uint64_t bytes;          /* sum of the records' and misfits' bytes */
 	uint64_t arena_bytes;    /* taken from the budget for arena blocks */
 	int64_t pushed_ms;       /* clock_steady_ms at lane_push */
 	struct arena_block *arena;
@@ -69,6 +79,12 @@ struct batch {
 struct batch *batch_create(struct budget *, struct chunk *); /* holds the chunk (NULL is fine) */
 /* The new record; its bytes are to be set by the caller before the next call. */
 struct record *batch_add(struct batch *);
+/* Its bytes are in the chunk or the arena. */
+void batch_add_misfit(struct batch *, struct view bytes);
+static inline uint32_t batch_events(const struct batch *b)
+{
+	return b->n + b->n_misfits;
+}
 /* The id of the rule that classified the record; "" when unknown. Valid as long as the batch. */
 struct view batch_rule(const struct batch *, uint32_t index);
 /* Where the rule is known by its id only: copied. */

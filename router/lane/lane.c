@@ -100,6 +100,21 @@ struct batch *lane_queue_pop(struct lane *l)
 	return b;
 }
 
+/* `current` is new: what of it is not for the sink goes its own way, and it is no longer in hand when that was all of it. */
+static void take_in_hand(struct lane *l)
+{
+	struct batch *b = l->current;
+	l->current_next = 0;
+	while (l->current_next < b->n && b->records[l->current_next].outcome != RECORD_OPEN)
+		l->current_next++; /* these came out of the spool already */
+	if (l->current_next == b->n)
+		l->current = NULL;
+	l->again = !l->current;
+	lane_list_add(l, b);
+	if (b->n_misfits)
+		lane_bury_misfits(l, b);
+}
+
 /*
  * Takes the next batch in hand if there is none: from the spool while the lane is behind, else from the queue.
  * False: the lane stops.
@@ -107,6 +122,7 @@ struct batch *lane_queue_pop(struct lane *l)
 static bool next_batch(struct lane *l, bool *ret_finishing)
 {
 	bool wanted = !l->current && !l->undead;
+	l->again = false;
 	if (wanted && backlog_behind(l->backlog))
 		l->current = backlog_next(l->backlog);
 	(void)pthread_mutex_lock(&l->mutex);
@@ -117,12 +133,8 @@ static bool next_batch(struct lane *l, bool *ret_finishing)
 	l->asleep = !direct || (!l->head && !l->current);
 	*ret_finishing = l->finishing && !l->current && !l->head;
 	(void)pthread_mutex_unlock(&l->mutex);
-	if (wanted && l->current) {
-		l->current_next = 0;
-		while (l->current->records[l->current_next].outcome != RECORD_OPEN)
-			l->current_next++; /* these came out of the spool already */
-		lane_list_add(l, l->current);
-	}
+	if (wanted && l->current)
+		take_in_hand(l);
 	return !stopping;
 }
 
@@ -146,7 +158,7 @@ static void *work(void *context)
 	struct lane *l = context;
 	bool finishing;
 	while (next_batch(l, &finishing)) {
-		int timeout_ms = backlog_work(l->backlog, WAIT_MS);
+		int timeout_ms = backlog_work(l->backlog, l->again ? 0 : WAIT_MS);
 		if (l->current && give(l))
 			timeout_ms = 0;
 		else if (finishing && l->ops->flush)
@@ -244,10 +256,10 @@ static bool queue_has_room(const struct lane *l, uint64_t pins)
 static void drop(struct lane *l, struct batch *b)
 {
 	lane_account(l, &(struct lane_counters){
-		.dropped_events = b->n,
+		.dropped_events = batch_events(b),
 		.dropped_bytes = b->bytes,
-		.overflow_events = b->n,
-		.memory_events = -(uint64_t)b->n,
+		.overflow_events = batch_events(b),
+		.memory_events = -(uint64_t)batch_events(b),
 	});
 	log_limited(LOG_WARN, l->fields, "the queue is full: events are dropped, as best_effort has it");
 	if (b->span)
@@ -275,15 +287,15 @@ static void wait_for_room(struct lane *l, uint64_t pins)
 int lane_push(struct lane *l, struct batch *b)
 {
 	uint64_t pins = batch_pins(b);
-	assert(b->n && b->open == b->n);
+	assert(b->open && b->open == batch_events(b));
 	b->lane = l;
 	b->pushed_ms = clock_steady_ms();
 	if (lane_idle(l))
 		l->progress_ms = b->pushed_ms;
 	lane_account(l, &(struct lane_counters){
-		.received_events = b->n,
+		.received_events = batch_events(b),
 		.received_bytes = b->bytes,
-		.memory_events = b->n,
+		.memory_events = batch_events(b),
 	});
 	(void)pthread_mutex_lock(&l->mutex);
 	if (l->options.output->common.guarantee == BEST_EFFORT && !queue_has_room(l, pins)) {

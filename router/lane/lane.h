@@ -16,7 +16,6 @@
 
 #include "router/base/audit_class.h"
 #include "router/base/err.h"
-#include "router/base/view.h"
 #include "router/output/output.h"
 
 struct batch;
@@ -75,12 +74,6 @@ int lane_push(struct lane *, struct batch *);
 
 /* Events of its class that a rule kept from it: received, and dropped. Any thread. */
 void lane_drop(struct lane *, uint64_t events, uint64_t bytes);
-
-/*
- * An event of its class that its collector can never take: dead letter, counted as received and dead. Any thread. -ENOSPC,
- * ...: the dead letters do not take it now; nothing was counted.
- */
-int lane_refuse(struct lane *, const char *input, struct view event, const char *code, const char *reason);
 
 /* Nothing more will be pushed: the worker sends what is being collected at once instead of waiting for more. */
 void lane_finish(struct lane *);

@@ -16,11 +16,11 @@ enum {
 	LANE_TROUBLE_ROOM = 512,
 };
 
-/* A refused record that the dead letters have no room for yet. */
+/* A refused record, or a misfit, that the dead letters have no room for yet. */
 struct undead {
 	struct undead *next;
 	struct batch *batch;
-	uint32_t index;
+	uint32_t index;         /* of the record; of a misfit: from batch->n on */
 	char *code, *reason;
 };
 
@@ -51,6 +51,7 @@ struct lane {
 	/* the worker's */
 	struct batch *current;              /* being given to the sink */
 	uint32_t current_next;              /* first record of it that the sink has not taken */
+	bool again;                         /* what it took last held nothing for the sink: there may be more */
 	struct batch *taken, *taken_tail;   /* batches that the sink has records of, `current` included; oldest first */
 	struct undead *undead;
 	int64_t undead_next_ms;
@@ -62,6 +63,8 @@ void lane_account(struct lane *, const struct lane_counters *more);
 
 /* A batch that the sink has records of from now on: last in `taken`. The worker's thread. */
 void lane_list_add(struct lane *, struct batch *);
+/* Makes dead letters of the batch's misfits, or keeps them in mind for that. May free the batch. The worker's thread. */
+void lane_bury_misfits(struct lane *, struct batch *);
 /* Tries again what the dead letters had no room for. Until they have it, the lane takes nothing new. The worker's thread. */
 void lane_retry_undead(struct lane *);
 /* Takes the oldest batch off the queue, or NULL. The worker's thread, without the mutex. */

@@ -1,7 +1,7 @@
 /*
  * Outcomes of a lane's records, what is counted of them, and the trouble that an operator should see.
  *
- * Threads: outcomes in the worker's; lane_refuse, lane_drop and lane_counters in any; see lane_private.h.
+ * Threads: outcomes in the worker's; lane_drop and lane_counters in any; see lane_private.h.
  */
 #include "router/lane/lane_private.h"
 
@@ -164,28 +164,30 @@ static int write_dead_letter(struct lane *l, const char *input, struct view even
 
 static int bury(struct batch *b, uint32_t index, const char *code, const char *reason)
 {
-	const struct record *r = &b->records[index];
-	int e = write_dead_letter(b->lane, b->input, r->bytes, code, reason);
+	struct view bytes = index < b->n ? b->records[index].bytes : b->misfits[index - b->n].bytes;
+	int e = write_dead_letter(b->lane, b->input, bytes, code, reason);
 	if (e == 0)
 		lane_account(b->lane, &(struct lane_counters){
 			.dead_events = 1,
-			.dead_bytes = r->bytes.len,
+			.dead_bytes = bytes.len,
 			.memory_events = -(uint64_t)1,
 		});
 	return e;
 }
 
-int lane_refuse(struct lane *l, const char *input, struct view event, const char *code, const char *reason)
+/* What keeps the outcome of a record, or of a misfit behind them. */
+static uint8_t *outcome_of(struct batch *b, uint32_t index)
 {
-	int r = write_dead_letter(l, input, event, code, reason);
-	if (r == 0)
-		lane_account(l, &(struct lane_counters){
-			.received_events = 1,
-			.received_bytes = event.len,
-			.dead_events = 1,
-			.dead_bytes = event.len,
-		});
-	return r;
+	return index < b->n ? &b->records[index].outcome : &b->misfits[index - b->n].outcome;
+}
+
+static void add_undead(struct lane *l, struct batch *b, uint32_t index, const char *code, const char *reason)
+{
+	*outcome_of(b, index) = RECORD_REFUSED;
+	struct undead *u = mem_zero(1, sizeof *u);
+	*u = (struct undead){ l->undead, b, index, mem_text(view_of(code)), mem_text(view_of(reason)) };
+	l->undead = u;
+	l->undead_next_ms = clock_steady_ms() + DEAD_LETTER_RETRY_MS;
 }
 
 void lane_batch_refused(struct batch *b, uint32_t index, const char *code, const char *reason)
@@ -195,11 +197,26 @@ void lane_batch_refused(struct batch *b, uint32_t index, const char *code, const
 		outcome(b, 1);
 		return;
 	}
-	b->records[index].outcome = RECORD_REFUSED;
-	struct undead *u = mem_zero(1, sizeof *u);
-	*u = (struct undead){ l->undead, b, index, mem_text(view_of(code)), mem_text(view_of(reason)) };
-	l->undead = u;
-	l->undead_next_ms = clock_steady_ms() + DEAD_LETTER_RETRY_MS;
+	add_undead(l, b, index, code, reason);
+}
+
+void lane_bury_misfits(struct lane *l, struct batch *b)
+{
+	static const char code[] = "too_large", reason[] = "larger than max_event_bytes even without managedFields and bodies";
+	uint32_t buried = 0;
+	for (uint32_t i = b->n; i < batch_events(b); i++) {
+		uint8_t *state = outcome_of(b, i);
+		if (*state != RECORD_OPEN)
+			continue;
+		if (l->undead || bury(b, i, code, reason) < 0) {
+			add_undead(l, b, i, code, reason);
+			continue;
+		}
+		*state = RECORD_DEAD;
+		buried++;
+	}
+	if (buried)
+		outcome(b, buried);
 }
 
 void lane_retry_undead(struct lane *l)
@@ -213,7 +230,7 @@ void lane_retry_undead(struct lane *l)
 			return;
 		}
 		l->undead = u->next;
-		u->batch->records[u->index].outcome = RECORD_DEAD;
+		*outcome_of(u->batch, u->index) = RECORD_DEAD;
 		outcome(u->batch, 1);
 		free(u->code);
 		free(u->reason);

@@ -38,3 +38,33 @@ def test_a_line_larger_than_memory_max_does_not_wait_for_a_dead_output(router):
         time.sleep(0.2)
         process.terminate()
         process.wait(30)
+
+
+def test_full_dead_letters_hold_only_their_own_lane(router):
+    """An event above one output's max_event_bytes, and no room in that output's dead letters."""
+    config = CONFIG.replace('dead: { type: http, url: \'http://127.0.0.1:1/\',',
+                            'small: { type: file, path: small.ndjson, max_event_bytes: 2KiB,')
+    lines = [event(i, 'x' * 4000 if i % 50 == 10 else '') for i in range(5000)]
+    router.write('audit.log', ''.join(lines))
+    router.write('audit-router.yaml', 'dead_letters_max: 64KiB\n' + config.replace(
+        'good: {', 'activity: { type: file, path: activity.ndjson, classes: [ADMIN_ACTIVITY] }\n  good: {'))
+    process = router.start('run', '-c', 'audit-router.yaml')
+    good, small = router.folder / 'good.ndjson', router.folder / 'small.ndjson'
+    try:
+        until = time.monotonic() + 20
+        while not (good.exists() and good.stat().st_size == sum(map(len, lines))) and time.monotonic() < until:
+            time.sleep(0.05)
+        assert good.read_text() == ''.join(lines)
+    finally:
+        process.terminate()
+        time.sleep(0.2)
+        process.terminate()
+        process.wait(30)
+    assert 'dead letters are full' in (router.folder / 'stderr').read_text()
+    # With room for them, the next run brings all that was held.
+    router.write('audit-router.yaml', (router.folder / 'audit-router.yaml').read_text().replace('64KiB', '1MiB', 1))
+    assert router('run', '--once', '-c', 'audit-router.yaml').returncode == 1
+    kept = [line for line in lines if len(line) < 2048]
+    assert sorted(set(small.read_text().splitlines(True)), key=kept.index) == kept
+    letters = (router.folder / 'state/dead-letters/outputs/small.ndjson').read_text().splitlines()
+    assert {json.loads(letter)['event']['auditID'] for letter in letters} == {str(i) for i in range(10, 5000, 50)}

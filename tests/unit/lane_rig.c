@@ -129,6 +129,11 @@ void rig_teardown(struct rig *r)
 /* A batch of records that each are one character of `text`, in a span of its own, with a chunk of 100 bytes behind it. */
 int rig_push(struct rig *r, const char *text)
 {
+	return rig_push_misfit(r, text, NULL);
+}
+
+int rig_push_misfit(struct rig *r, const char *text, const char *misfit)
+{
 	uint64_t seq = 0;
 	struct chunk *c;
 	assert_int_equal(chunk_create(&c, r->budget, 100), 0);
@@ -138,6 +143,12 @@ int rig_push(struct rig *r, const char *text)
 	for (size_t i = 0; i < c->len; i++)
 		batch_add(b)->bytes = (struct view){ c->bytes + i, 1 };
 	b->bytes = c->len;
+	if (misfit) {
+		memcpy(c->bytes + c->len, misfit, strlen(misfit));
+		batch_add_misfit(b, (struct view){ c->bytes + c->len, strlen(misfit) });
+		c->len += strlen(misfit);
+		b->bytes = c->len;
+	}
 	struct span *s = ledger_open(r->ledger, &seq);
 	b->span = s;
 	b->input = "in";

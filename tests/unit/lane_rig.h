@@ -43,6 +43,8 @@ void rig_teardown(struct rig *);
 
 /* A batch of records that each are one character of `text`, in a span of its own, with a chunk of 100 bytes behind it. */
 int rig_push(struct rig *, const char *text);
+/* The same with one misfit behind the records; text may be "". */
+int rig_push_misfit(struct rig *, const char *text, const char *misfit);
 
 /* Fails after ten seconds. */
 void rig_wait(bool (*done)(struct rig *), struct rig *);

@@ -47,6 +47,79 @@ static void a_refused_record_without_room_for_it_is_spooled(void **state)
 	rig_teardown(&r);
 }
 
+static void assert_letter(struct rig *r, const char *event)
+{
+	char text[4096] = "";
+	FILE *f = fopen(dead_letters_path(r->dead), "r");
+	assert_non_null(f);
+	size_t n = fread(text, 1, sizeof text - 1, f);
+	(void)fclose(f);
+	text[n] = 0;
+	assert_non_null(strstr(text, "\"too_large\""));
+	assert_non_null(strstr(text, event));
+}
+
+static void misfits_are_buried_by_the_lane(void **state)
+{
+	struct rig r;
+	(void)state;
+	rig_setup(&r, 1 << 20, AT_LEAST_ONCE);
+	assert_int_equal(rig_push_misfit(&r, "ab", "{\"x\":1}"), 0);
+	assert_int_equal(rig_push_misfit(&r, "", "{\"x\":2}"), 0); /* nothing for the sink */
+	assert_int_equal(rig_push(&r, "cd"), 0);
+	rig_wait(rig_idle, &r);
+	assert_memory_equal(play.order, "abcd", 4);
+	assert_int_equal(play.taken, 4);
+	assert_int_equal(dead_letters_count(r.dead), 2);
+	assert_letter(&r, "\"event\":{\"x\":2}");
+	struct lane_counters c = lane_counters(r.lane);
+	assert_int_equal(c.received_events, 6);
+	assert_int_equal(c.dead_events, 2);
+	assert_int_equal(c.dead_bytes, 14);
+	assert_int_equal(c.delivered_events, 4);
+	assert_int_equal(lane_held(&c), 0);
+	rig_teardown(&r);
+}
+
+static bool dead_is_full(struct rig *r)
+{
+	char trouble[256];
+	lane_trouble(r->lane, trouble, sizeof trouble);
+	return strstr(trouble, "dead letters are full") != NULL;
+}
+
+/* The input is not held: the lane spools what comes, the misfit included, and buries it once there is room. */
+static void a_misfit_without_room_for_it_holds_no_input(void **state)
+{
+	struct rig r;
+	(void)state;
+	rig_setup_spool(&r, 150, AT_LEAST_ONCE, 64 << 20);
+	stop_lane(&r);
+	dead_letters_of(&r, 1);
+	rig_start(&r, 150);
+	assert_int_equal(rig_push_misfit(&r, "ab", "{\"x\":1}"), 0);
+	rig_wait(dead_is_full, &r);
+	for (int i = 0; i < 20; i++)
+		assert_int_equal(rig_push_misfit(&r, "cd", "{\"x\":2}"), 0);
+	rig_wait(rig_settled, &r);
+	assert_int_equal(dead_letters_count(r.dead), 0);
+	struct lane_counters c = lane_counters(r.lane);
+	assert_int_equal(c.received_events, 63);
+	assert_int_equal(c.delivered_events + lane_held(&c), 63);
+	stop_lane(&r);
+	dead_letters_of(&r, 1 << 20);
+	uint64_t before = play.taken;
+	assert_true(before <= 2); /* the lane held what came after */
+	rig_start(&r, 150);
+	rig_wait(rig_idle, &r);
+	assert_int_equal(play.taken, 42);
+	assert_int_equal(dead_letters_count(r.dead), 21);
+	assert_letter(&r, "\"event\":{\"x\":1}");
+	c = lane_counters(r.lane);
+	assert_int_equal(c.received_events, c.delivered_events + c.dead_events);
+	rig_teardown(&r);
+}
+
 static void what_half_fits_the_spool_goes_out_once(void **state)
 {
 	struct rig r;
@@ -172,6 +245,8 @@ static void what_is_spooled_leaves_the_budget(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(misfits_are_buried_by_the_lane),
+		cmocka_unit_test(a_misfit_without_room_for_it_holds_no_input),
 		cmocka_unit_test(a_refused_record_without_room_for_it_is_spooled),
 		cmocka_unit_test(what_half_fits_the_spool_goes_out_once),
 		cmocka_unit_test(counters_agree_while_a_batch_is_half_in_the_spool),
