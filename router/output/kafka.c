@@ -5,11 +5,9 @@
  * up (a deleted topic, a withdrawn ACL, a fatal error of the idempotent producer) kafka_recover.c sends again.
  */
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "config/config.h"
 #include "router/base/buf.h"
@@ -17,13 +15,12 @@
 #include "router/base/log.h"
 #include "router/base/units.h"
 #include "router/lane/batch.h"
-#include "router/output/kafka_embedded.h"
+#include "router/kafka/embedded.h"
 #include "router/output/kafka_settings.h"
 #include "router/output/kafka_sink.h"
 #include "router/output/output.h"
 
 enum {
-	END_WAIT_S = 3,     /* a client that looks up a name cannot be ended before the answer: it is left behind */
 	REASON_ROOM = 128,
 	ERROR_ROOM = 400,
 	MESSAGE_OVERHEAD = 1024, /* room for key and headers in message.max.bytes */
@@ -43,14 +40,11 @@ static const char *config_folder(const struct sink *s)
 	return s->options.config && s->options.config->folder ? s->options.config->folder : ".";
 }
 
-/* What depends on the sink: where the brokers are, and how large sets of messages may be by now. */
-static int finish_conf(struct sink *s, rd_kafka_conf_t *conf, struct err *err)
+/* What depends on the sink: how large sets of messages may be by now. */
+static void finish_conf(struct sink *s, rd_kafka_conf_t *conf)
 {
 	char text[ERROR_ROOM], size[32];
 	size_t room = sizeof size;
-	if (kafka_is_embedded(s->settings) && rd_kafka_conf_set(conf, "bootstrap.servers", kafka_embedded_brokers(),
-						      text, sizeof text) != RD_KAFKA_CONF_OK)
-		return err_set(err, "%s", text);
 	if (s->batch_bytes) {
 		(void)snprintf(size, sizeof size, "%lld", (long long)s->batch_bytes);
 		(void)rd_kafka_conf_set(conf, "batch.size", size, text, sizeof text);
@@ -65,7 +59,6 @@ static int finish_conf(struct sink *s, rd_kafka_conf_t *conf, struct err *err)
 	}
 	rd_kafka_conf_set_log_cb(conf, log_librdkafka);
 	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
-	return 0;
 }
 
 int kafka_producer_start(struct sink *s, struct err *err)
@@ -76,15 +69,11 @@ int kafka_producer_start(struct sink *s, struct err *err)
 	int r = kafka_conf_make(&conf, s->settings, config_folder(s), err);
 	if (r < 0)
 		return r;
-	r = finish_conf(s, conf, err);
-	if (r == 0) {
-		s->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
-		if (!s->rk)
-			r = err_set(err, "%s", text);
-	}
-	if (r < 0) {
+	finish_conf(s, conf);
+	s->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
+	if (!s->rk) {
 		rd_kafka_conf_destroy(conf);
-		return r;
+		return err_set(err, "%s", text);
 	}
 	s->queue = rd_kafka_queue_get_main(s->rk);
 	rd_kafka_queue_io_event_enable(s->queue, s->options.wake_fd, &one, sizeof one);
@@ -92,27 +81,14 @@ int kafka_producer_start(struct sink *s, struct err *err)
 	return 0;
 }
 
-static void *destroy(void *rk)
-{
-	rd_kafka_destroy(rk);
-	return NULL;
-}
-
 void kafka_producer_end(struct sink *s)
 {
-	pthread_t thread;
-	struct timespec until;
 	if (!s->rk)
 		return;
 	kafka_topics_producer(s->topics, NULL, NULL);
 	rd_kafka_queue_io_event_enable(s->queue, -1, NULL, 0);
 	rd_kafka_queue_destroy(s->queue);
-	(void)clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += END_WAIT_S;
-	if (pthread_create(&thread, NULL, destroy, s->rk) != 0)
-		(void)destroy(s->rk);
-	else if (pthread_timedjoin_np(thread, NULL, &until) != 0)
-		(void)pthread_detach(thread);
+	kafka_client_end(s->rk);
 	s->rk = NULL;
 	s->queue = NULL;
 }
@@ -138,7 +114,7 @@ static void close_sink(struct sink *s)
 	kafka_producer_end(s);
 	kafka_topics_destroy(s->topics);
 	kafka_slots_destroy(s);
-	if (kafka_is_embedded(s->settings))
+	if (kafka_is_embedded(&s->settings->client))
 		kafka_embedded_release();
 	free(s);
 }
@@ -151,7 +127,7 @@ static int open_sink(struct sink **ret_sink, const struct sink_options *options,
 	s->chance = (unsigned)clock_now_us();
 	(void)snprintf(s->log_fields, sizeof s->log_fields, "output=%s class=%s", options->output->name,
 		audit_class_name(options->class_));
-	if (kafka_is_embedded(s->settings)) {
+	if (kafka_is_embedded(&s->settings->client)) {
 		int r = kafka_embedded_hold(err);
 		if (r < 0) {
 			free(s);
@@ -238,9 +214,9 @@ static void describe(const struct config *config, const struct config_output *ou
 static uint64_t max_event_bytes(const struct config_output *output)
 {
 	const struct kafka_settings *settings = output->own;
-	for (size_t i = 0; i < settings->properties.n; i++) {
+	for (size_t i = 0; i < settings->client.properties.n; i++) {
 		int64_t bytes;
-		const struct text_pair *pair = &settings->properties.list[i];
+		const struct text_pair *pair = &settings->client.properties.list[i];
 		if (strcmp(pair->key, "message.max.bytes") == 0 && units_parse_number(view_of(pair->value), &bytes) &&
 			bytes > MESSAGE_OVERHEAD)
 			return (uint64_t)bytes - MESSAGE_OVERHEAD;

@@ -38,7 +38,7 @@ static void keep_error(struct sink *s, rd_kafka_resp_err_t e, const char *text)
 		text && *text ? text : rd_kafka_err2str(e));
 	if ((end = strstr(s->last_error_text, " (after ")))
 		*end = 0;
-	if (kafka_scram_is_old(s->settings) && e == RD_KAFKA_RESP_ERR__AUTHENTICATION) {
+	if (kafka_scram_is_old(&s->settings->client) && e == RD_KAFKA_RESP_ERR__AUTHENTICATION) {
 		size_t used = strlen(s->last_error_text);
 		(void)snprintf(s->last_error_text + used, sizeof s->last_error_text - used,
 			" (Kafka 4 and newer refuse SCRAM from librdkafka %s: 2.6.1 is needed)",

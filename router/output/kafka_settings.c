@@ -11,12 +11,8 @@
 #include "router/base/units.h"
 #include "router/output/kafka_properties.h"
 
-#define EMBEDDED "embedded"
-
 static const char *const keys[] = { "none", "auditID", "namespace", "user", "object", NULL };
 static_assert(sizeof keys / sizeof *keys == KEY_OBJECT + 2, "a name for each enum record_key");
-
-static const char *const mechanisms[] = { "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI", NULL };
 
 /* ---- retention ---- */
 
@@ -142,96 +138,12 @@ static void check_topic(struct settings_reader *reader, const struct node *at, c
 
 /* ---- the section ---- */
 
-static const struct setting sasl_rows[] = {
-	{
-		.key = "mechanism",
-		.type = SETTING_TEXT,
-		.offset = offsetof(struct kafka_sasl, mechanism),
-		.help = "PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or GSSAPI. librdkafka before 2.6.1 cannot do SCRAM with Kafka 4.",
-	},
-	{
-		.key = "username",
-		.type = SETTING_TEXT,
-		.offset = offsetof(struct kafka_sasl, username),
-		.help = "The user's name at the brokers.",
-	},
-	{
-		.key = "password",
-		.type = SETTING_TEXT,
-		.secret = true,
-		.offset = offsetof(struct kafka_sasl, password),
-		.help = "The password; better from the environment (${NAME}) or as password_file.",
-	},
-	{
-		.key = "password_file",
-		.type = SETTING_PATH,
-		.offset = offsetof(struct kafka_sasl, password_file),
-		.help = "A file with the password, less one newline at its end.",
-	},
-	{ .key = NULL },
-};
-
-static const struct section sasl_section = {
-	.name = "output.kafka.sasl",
-	.help = "Who the router is for the brokers.",
-	.size = sizeof(struct kafka_sasl),
-	.rows = sasl_rows,
-};
-
-static const struct setting tls_rows[] = {
-	{
-		.key = "system_ca",
-		.type = SETTING_BOOL,
-		.offset = offsetof(struct kafka_tls, system_ca),
-		.help = "TLS with the authorities that this machine trusts.",
-	},
-	{
-		.key = "ca_file",
-		.type = SETTING_PATH,
-		.offset = offsetof(struct kafka_tls, ca_file),
-		.help = "TLS with the authorities of this PEM file.",
-	},
-	{
-		.key = "certificate_file",
-		.type = SETTING_PATH,
-		.offset = offsetof(struct kafka_tls, certificate_file),
-		.help = "The router's own certificate (PEM), for brokers that ask for one.",
-	},
-	{
-		.key = "key_file",
-		.type = SETTING_PATH,
-		.offset = offsetof(struct kafka_tls, key_file),
-		.help = "The private key of certificate_file (PEM).",
-	},
-	{
-		.key = "key_password",
-		.type = SETTING_TEXT,
-		.secret = true,
-		.offset = offsetof(struct kafka_tls, key_password),
-		.help = "The password of key_file.",
-	},
-	{
-		.key = "key_password_file",
-		.type = SETTING_PATH,
-		.offset = offsetof(struct kafka_tls, key_password_file),
-		.help = "A file with the password of key_file.",
-	},
-	{ .key = NULL },
-};
-
-static const struct section tls_section = {
-	.name = "output.kafka.tls",
-	.help = "TLS to the brokers: on as soon as one of these is said.",
-	.size = sizeof(struct kafka_tls),
-	.rows = tls_rows,
-};
-
 static const struct setting rows[] = {
 	{
 		.key = "brokers",
 		.type = SETTING_TEXTS,
 		.required = true,
-		.offset = offsetof(struct kafka_settings, brokers),
+		.offset = offsetof(struct kafka_settings, client.brokers),
 		.help = "HOST:PORT of one or more brokers to begin with, as a list or with commas; or `embedded`: a Kafka inside this process, for trying out, that keeps the newest 5 MiB of each partition and ends with the process.",
 	},
 	{
@@ -290,21 +202,21 @@ static const struct setting rows[] = {
 	{
 		.key = "sasl",
 		.type = SETTING_SECTION,
-		.section = &sasl_section,
-		.offset = offsetof(struct kafka_settings, sasl),
+		.section = &kafka_sasl_section,
+		.offset = offsetof(struct kafka_settings, client.sasl),
 		.help = "Who the router is for the brokers.",
 	},
 	{
 		.key = "tls",
 		.type = SETTING_SECTION,
-		.section = &tls_section,
-		.offset = offsetof(struct kafka_settings, tls),
+		.section = &kafka_tls_section,
+		.offset = offsetof(struct kafka_settings, client.tls),
 		.help = "TLS to the brokers: on as soon as one of its keys is said.",
 	},
 	{
 		.key = "properties",
 		.type = SETTING_PAIRS,
-		.offset = offsetof(struct kafka_settings, properties),
+		.offset = offsetof(struct kafka_settings, client.properties),
 		.help = "Any property of librdkafka's producer, as it is. NAME_file reads the value of a property from a file (sasl.password_file).",
 	},
 	{ .key = NULL },
@@ -312,89 +224,18 @@ static const struct setting rows[] = {
 
 /* ---- checks ---- */
 
-bool kafka_is_embedded(const struct kafka_settings *k)
-{
-	return k->brokers.n == 1 && view_eq(k->brokers.list[0], VIEW(EMBEDDED));
-}
-
-bool kafka_scram_is_old(const struct kafka_settings *k)
-{
-	const char *mechanism = kafka_mechanism(k);
-	return mechanism && strncmp(mechanism, "SCRAM", 5) == 0 && rd_kafka_version() < 0x020601ff;
-}
-
-static void check_brokers(struct settings_reader *reader, const struct node *at, const struct kafka_settings *k)
-{
-	if (k->brokers.n == 0)
-		settings_problem(reader, at, "brokers needs at least one HOST:PORT");
-	for (size_t i = 0; i < k->brokers.n; i++) {
-		struct view broker = k->brokers.list[i];
-		if (broker.len == 0)
-			settings_problem(reader, at, "a broker is HOST:PORT, not empty");
-		else if (k->brokers.n > 1 && view_eq(broker, VIEW(EMBEDDED)))
-			settings_problem(reader, at, "`embedded` stands alone: it is no broker among others");
-	}
-}
-
-static void check_sasl(struct settings_reader *reader, const struct node *map, const struct kafka_settings *k)
-{
-	const struct node *at = tree_get(map, "sasl");
-	const struct kafka_sasl *s = &k->sasl;
-	if (!at)
-		return;
-	bool known = false;
-	for (const char *const *m = mechanisms; s->mechanism && *m; m++)
-		known = known || strcmp(*m, s->mechanism) == 0;
-	if (!s->mechanism)
-		settings_problem(reader, at, "sasl needs a mechanism: PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, ...");
-	else if (!known)
-		settings_problem(reader, at, "mechanism %s is not known; did you mean %s?", s->mechanism,
-			nearest_name(s->mechanism, mechanisms) ? nearest_name(s->mechanism, mechanisms)
-							       : "SCRAM-SHA-512");
-	else if (strcmp(s->mechanism, "PLAIN") == 0 || strncmp(s->mechanism, "SCRAM", 5) == 0) {
-		if (!s->username || (!s->password && !s->password_file))
-			settings_problem(reader, at, "%s needs username, and password or password_file", s->mechanism);
-	}
-	if (s->password && s->password_file)
-		settings_problem(reader, at, "password and password_file are two answers to one question");
-	if (s->mechanism && strcmp(s->mechanism, "PLAIN") == 0 && !kafka_tls_is_on(k))
-		settings_warning(reader, at, "PLAIN without tls sends the password in the clear");
-}
-
-static void check_tls(struct settings_reader *reader, const struct node *map, const struct kafka_settings *k)
-{
-	const struct node *at = tree_get(map, "tls");
-	const struct kafka_tls *t = &k->tls;
-	if (!at)
-		return;
-	if (!kafka_tls_is_on(k))
-		settings_problem(reader, at, "tls says nothing: ca_file, or system_ca: on");
-	if (!t->certificate_file != !t->key_file)
-		settings_problem(reader, at, "certificate_file and key_file go together");
-	if (t->key_password && t->key_password_file)
-		settings_problem(reader, at, "key_password and key_password_file are two answers to one question");
-}
-
 static void check(struct settings_reader *reader, const struct node *map, const void *values)
 {
 	const struct kafka_settings *k = values;
-	const struct node *topic = tree_get(map, "topic"), *brokers = tree_get(map, "brokers"),
-			  *partitions = tree_get(map, "partitions"), *replication = tree_get(map, "replication");
-	check_brokers(reader, brokers ? brokers : map, k);
+	const struct node *topic = tree_get(map, "topic"), *partitions = tree_get(map, "partitions"), *replication = tree_get(map, "replication");
 	check_topic(reader, topic ? topic : map, k);
 	if (k->partitions == 0)
 		settings_problem(reader, partitions ? partitions : map, "partitions is -1 (the broker's) or at least 1");
 	if (k->replication == 0)
 		settings_problem(reader, replication ? replication : map,
 			"replication is -1 (the broker's) or at least 1");
-	check_sasl(reader, map, k);
-	check_tls(reader, map, k);
-	kafka_properties_check(reader, k);
-	if (kafka_scram_is_old(k))
-		settings_warning(reader, map,
-			"Kafka 4 and newer refuse SCRAM from this librdkafka (%s; fixed in 2.6.1): PLAIN over tls or a client "
-			"certificate work",
-			rd_kafka_version_str());
+	kafka_client_check(reader, map, &k->client, &kafka_producer);
+	kafka_properties_together(reader, k);
 }
 
 const struct section kafka_section = {

@@ -1,10 +1,8 @@
 #pragma once
 /*
- * kafka_settings -- what is written under an output of type kafka, and the librdkafka configuration that it makes.
+ * kafka_settings -- what is written under an output of type kafka, and the librdkafka configuration that it makes (see
+ * router/kafka/client.h).
  *
- * Order:    our defaults, then the typed settings (compression, sasl, tls), then `properties:`, which win.
- * Secrets:  read from their files when a producer is made, so that a producer made anew takes a changed file.
- *           No error or log line has a value of a property.
  * Threads:  immutable once loaded.
  */
 #include <librdkafka/rdkafka.h>
@@ -15,6 +13,7 @@
 #include "config/settings.h"
 #include "router/base/audit_class.h"
 #include "router/base/err.h"
+#include "router/kafka/client.h"
 #include "router/output/output.h"
 
 struct config;
@@ -33,37 +32,23 @@ struct kafka_retention {
 };
 
 struct kafka_settings {
-	struct strings brokers;
+	struct kafka_client client;
 	char *topic;
 	int key;           /* enum record_key */
 	int64_t partitions, replication; /* -1: the broker's */
 	struct kafka_retention retention;
 	int compression;
-	struct kafka_sasl {
-		char *mechanism, *username, *password, *password_file;
-	} sasl;
-	struct kafka_tls {
-		bool system_ca;
-		char *ca_file, *certificate_file, *key_file, *key_password, *key_password_file;
-	} tls;
-	struct text_pairs properties;
 };
 
 extern const struct section kafka_section;
-
-/* `brokers: embedded`. */
-bool kafka_is_embedded(const struct kafka_settings *);
 
 /*
  * The name of a topic; what a topic's name cannot hold becomes `-`. False: it is longer than a broker takes, and cut.
  */
 bool kafka_topic_name(const char *template, enum audit_class, const char *cluster, const char *input, char *name);
 
-/* The configuration of a producer, but for its brokers when they are embedded. Relative paths count from folder. */
+/* The configuration of a producer. Relative paths count from folder; embedded brokers must be held. */
 int kafka_conf_make(rd_kafka_conf_t **ret_conf, const struct kafka_settings *, const char *folder, struct err *);
 
 /* What looks at the whole configuration: placeholders of the topic that nothing fills. */
 void kafka_check(struct settings_reader *, const struct config *, const struct config_output *, const struct node *map);
-
-/* SCRAM that Kafka 4 and newer refuse from this librdkafka (fixed in 2.6.1). */
-bool kafka_scram_is_old(const struct kafka_settings *);

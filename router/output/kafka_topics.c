@@ -9,7 +9,7 @@
 #include "router/base/cleanup.h"
 #include "router/base/clock.h"
 #include "router/base/log.h"
-#include "router/output/kafka_embedded.h"
+#include "router/kafka/embedded.h"
 
 enum {
 	REQUEST_TIMEOUT_MS = 5000,   /* without an answer from the controller */
@@ -226,7 +226,7 @@ int kafka_topics_ask(struct kafka_topics *t)
 	int64_t left = t->ask_at_ms - clock_steady_ms();
 	if (left > 0)
 		return (int)left;
-	if (kafka_is_embedded(t->settings)) {
+	if (kafka_is_embedded(&t->settings->client)) {
 		make_embedded(t);
 		return 0;
 	}

@@ -21,6 +21,7 @@ INPUT = 'router/input/input.h'
 OUTPUT = 'router/output/output.h'
 FORMAT = 'router/format/format.h'
 CHUNK, BATCH = 'router/lane/chunk.h', 'router/lane/batch.h'
+KAFKA = 'router/kafka/*.h'
 LANE = 'router/lane/*.h'
 PLAN = 'router/plan.h'
 OBSERVE = 'router/observe/*.h'
@@ -36,8 +37,9 @@ MAY_USE = {
     'config/settings*': [BASE, MATCH],
     'config/*': [BASE, MATCH, POLICY, CLASSIFIER, INPUT, OUTPUT, FORMAT, 'router/output/file_path.h'],
     'router/format/*': [BASE, EVENT, SETTINGS, CONFIG, CLASSIFIER, BATCH],
-    'router/output/*': [BASE, EVENT, SETTINGS, CONFIG, CLASSIFIER, FORMAT, CHUNK, BATCH, 'router/lane/lane.h'],
-    'router/input/*': [BASE, SETTINGS, CONFIG, CHUNK],
+    'router/kafka/*': [BASE, SETTINGS],
+    'router/output/*': [BASE, KAFKA, EVENT, SETTINGS, CONFIG, CLASSIFIER, FORMAT, CHUNK, BATCH, 'router/lane/lane.h'],
+    'router/input/*': [BASE, KAFKA, SETTINGS, CONFIG, CHUNK],
     'router/lane/*': [BASE, EVENT, MATCH, CONFIG, CLASSIFIER, OUTPUT, PLAN, OBSERVE],
     'router/observe/*': [BASE, LANE, CONFIG],
     'router/plan.*': [BASE, EVENT, MATCH, POLICY, CLASSIFIER, CONFIG, OUTPUT],

@@ -19,7 +19,7 @@
 #include "router/base/clock.h"
 #include "router/base/log.h"
 #include "router/lane/batch.h"
-#include "router/output/kafka_embedded.h"
+#include "router/kafka/embedded.h"
 #include "router/output/kafka_settings.h"
 #include "router/output/kafka_sink.h"
 #include "router/output/output.h"
@@ -46,13 +46,12 @@ static void place_init(struct place *p, const char *broker)
 	*p = (struct place){ .broker = view_of(broker) };
 	(void)snprintf(p->topic, sizeof p->topic, "t%d.admin_read", ++places);
 	p->settings = (struct kafka_settings){
-		.brokers = { &p->broker, 1 },
+		.client = { .brokers = { &p->broker, 1 }, .properties = { p->pairs, 0 } },
 		.topic = mem_textf("t%d.{class}", places),
 		.key = KEY_AUDIT_ID,
 		.partitions = -1,
 		.replication = -1,
 		.compression = 1,
-		.properties = { p->pairs, 0 },
 	};
 	p->output = (struct config_output){ .name = mem_text(VIEW("k")), .ops = ops, .own = &p->settings };
 	p->options = (struct sink_options){
@@ -65,7 +64,7 @@ static void place_init(struct place *p, const char *broker)
 
 static void place_set(struct place *p, const char *key, const char *value)
 {
-	struct text_pair *pair = &p->pairs[p->settings.properties.n++];
+	struct text_pair *pair = &p->pairs[p->settings.client.properties.n++];
 	*pair = (struct text_pair){ .key = mem_text(view_of(key)), .value = mem_text(view_of(value)) };
 }
 
@@ -80,7 +79,7 @@ static void place_finish(struct place *p)
 {
 	if (p->sink)
 		ops->close(p->sink);
-	for (size_t i = 0; i < p->settings.properties.n; i++) {
+	for (size_t i = 0; i < p->settings.client.properties.n; i++) {
 		free(p->pairs[i].key);
 		free(p->pairs[i].value);
 	}

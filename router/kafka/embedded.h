@@ -1,8 +1,8 @@
 #pragma once
 /*
- * kafka_embedded -- a Kafka for trying out: librdkafka's mock cluster inside this process.
+ * embedded -- a Kafka for trying out: librdkafka's mock cluster inside this process.
  *
- * One for all outputs that say `brokers: embedded`, counted by reference: the last one ends it and what it holds. It keeps
+ * One for all inputs and outputs that say `brokers: embedded`, counted by reference: the last one ends it and what it holds. It keeps
  * the newest 5 MiB of a partition, in memory.
  *
  * Threads: any; one mutex.

@@ -1,4 +1,4 @@
-#include "router/output/kafka_embedded.h"
+#include "router/kafka/embedded.h"
 
 #include <assert.h>
 #include <errno.h>
