@@ -313,7 +313,8 @@ static int close_map(struct builder *b, struct inner *map, const struct inner *c
 static int close_frame(struct builder *b)
 {
 	struct frame *f = &b->frames[--b->n_frames];
-	const struct inner *const *children = b->children + f->first_child;
+	/* no child at all yet: there is no array to point into */
+	const struct inner *const *children = b->children ? b->children + f->first_child : NULL;
 	size_t n = b->n_children - f->first_child;
 	unsigned height = 0;
 	int r = 0;
