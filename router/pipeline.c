@@ -140,6 +140,8 @@ static int start_input(struct pipeline *p, size_t i, struct err *err)
 		.once = p->once,
 	};
 	_free_ const char **lane_states = resume_input(p, in, &options);
+	in->synced = mem_zero(p->n_lanes, sizeof *in->synced);
+	(void)ledger_positions(in->feed->ledger, in->synced);
 	_free_ const char **outputs = mem_zero(p->n_lanes, sizeof *outputs);
 	for (unsigned lane = 0; lane < p->n_lanes; lane++)
 		outputs[lane] = lane_output(p->lanes[lane])->name;
@@ -231,22 +233,76 @@ int pipeline_start(struct pipeline **ret_pipeline, const struct config *config, 
 
 /* ---- while it runs ---- */
 
-/* Makes durable what lanes and dead letters have taken so far. False: not all of it. */
-static bool sync_all(struct pipeline *p)
+static bool is_durable(struct pipeline *p, const char *what, int r)
+{
+	if (r < 0) {
+		log_limited(LOG_ERROR, NULL, "%s cannot be made durable: %s", what, strerror(-r));
+		p->wrong = true;
+	}
+	return r == 0;
+}
+
+/* Makes durable what lanes and dead letters have taken so far, lane by lane. False: not those of the inputs, so nothing is. */
+static bool sync_all(struct pipeline *p, bool *durable)
 {
 	for (unsigned i = 0; i < p->n_lanes; i++) {
-		int r = lane_sync(p->lanes[i]);
-		if (r < 0) {
-			log_limited(LOG_ERROR, NULL, "%s cannot be made durable: %s", lane_name(p->lanes[i]), strerror(-r));
-			return false;
-		}
+		size_t output = (size_t)(lane_output(p->lanes[i]) - p->config->outputs);
+		durable[i] = is_durable(p, lane_name(p->lanes[i]), lane_sync(p->lanes[i])) &&
+			is_durable(p, dead_letters_path(p->dead[output]), dead_letters_sync(p->dead[output]));
 	}
-	int r = dead_letters_sync(p->routing.broken);
-	for (size_t i = 0; r == 0 && i < p->config->n_outputs; i++)
-		r = dead_letters_sync(p->dead[i]);
-	if (r < 0)
-		log_limited(LOG_ERROR, NULL, "the dead letters cannot be made durable: %s", strerror(-r));
-	return r == 0;
+	return is_durable(p, dead_letters_path(p->routing.broken), dead_letters_sync(p->routing.broken));
+}
+
+/*
+ * What a lane has closed, and could not make durable, is not settled: the lane stays where it was last durable, and so do its
+ * inputs. A lane that had nothing new of an input holds it not.
+ */
+static void hold_back(struct pipeline *p, size_t input, const bool *durable, struct settlement *s)
+{
+	for (unsigned i = 0; i < p->n_lanes; i++) {
+		struct ledger_lane *synced = &p->inputs[input].synced[i];
+		if (durable[i] || s->lanes[i].closed == synced->closed) {
+			*synced = s->lanes[i];
+			continue;
+		}
+		s->lanes[i] = *synced;
+		if (s->position > synced->position)
+			s->position = synced->position;
+	}
+}
+
+static struct settlement *take_positions(struct pipeline *p, bool prompt_only)
+{
+	struct settlement *settlements = mem_zero(p->config->n_inputs, sizeof *settlements);
+	for (size_t i = 0; i < p->config->n_inputs; i++) {
+		struct settlement *s = &settlements[i];
+		if (prompt_only && !p->inputs[i].config->ops->prompt) {
+			s->position = p->inputs[i].settled;
+			continue;
+		}
+		s->lanes = mem_zero(p->n_lanes, sizeof *s->lanes);
+		s->position = ledger_positions(p->inputs[i].feed->ledger, s->lanes);
+	}
+	return settlements;
+}
+
+/* The order matters at kill -9 and power loss: positions first, then what they stand for is made durable. */
+static bool sync_positions(struct pipeline *p, struct settlement *settlements)
+{
+	_free_ bool *durable = mem_zero(p->n_lanes, sizeof *durable);
+	if (!sync_all(p, durable))
+		return false;
+	for (size_t i = 0; i < p->config->n_inputs; i++)
+		if (settlements[i].lanes)
+			hold_back(p, i, durable, &settlements[i]);
+	return true;
+}
+
+static void free_positions(struct pipeline *p, struct settlement *settlements)
+{
+	for (size_t i = 0; i < p->config->n_inputs; i++)
+		free(settlements[i].lanes);
+	free(settlements);
 }
 
 static void tell_settled(struct pipeline *p, const struct settlement *settlements)
@@ -261,24 +317,15 @@ static void tell_settled(struct pipeline *p, const struct settlement *settlement
 	}
 }
 
-/*
- * Tells inputs and checkpoint how far everything is safe. The order matters at kill -9 and power loss: positions first, then
- * what they stand for is made durable, then the positions are written down and acted on.
- */
+/* Tells inputs and checkpoint how far everything is safe. */
 static void settle(struct pipeline *p)
 {
-	size_t n = p->config->n_inputs;
-	_free_ struct settlement *settlements = mem_zero(n, sizeof *settlements);
-	for (size_t i = 0; i < n; i++) {
-		settlements[i].lanes = mem_zero(p->n_lanes, sizeof *settlements[i].lanes);
-		settlements[i].position = ledger_positions(p->inputs[i].feed->ledger, settlements[i].lanes);
-	}
-	if (sync_all(p)) {
+	struct settlement *settlements = take_positions(p, false);
+	if (sync_positions(p, settlements)) {
 		checkpoint_inputs(p, settlements);
 		tell_settled(p, settlements);
 	}
-	for (size_t i = 0; i < n; i++)
-		free(settlements[i].lanes);
+	free_positions(p, settlements);
 }
 
 /* Settles when it is time: what was delivered since the last settlement comes again after a crash. */
@@ -311,14 +358,10 @@ static void settle_prompt(struct pipeline *p)
 	int64_t rest = p->prompted_ms + PROMPT_MS - clock_steady_ms();
 	if (rest > 0)
 		(void)poll(NULL, 0, (int)rest);
-	size_t n = p->config->n_inputs;
-	_free_ struct settlement *settlements = mem_zero(n, sizeof *settlements);
-	for (size_t i = 0; i < n; i++) {
-		bool prompt = p->inputs[i].config->ops->prompt;
-		settlements[i].position = prompt ? ledger_positions(p->inputs[i].feed->ledger, NULL) : p->inputs[i].settled;
-	}
-	if (sync_all(p))
+	struct settlement *settlements = take_positions(p, true);
+	if (sync_positions(p, settlements))
 		tell_settled(p, settlements);
+	free_positions(p, settlements);
 	p->prompted_ms = clock_steady_ms();
 }
 
@@ -484,8 +527,10 @@ void pipeline_end(struct pipeline *p)
 			p->inputs[i].config->ops->close(p->inputs[i].input);
 	for (unsigned i = 0; i < p->n_lanes; i++)
 		lane_join(p->lanes[i]);
-	for (size_t i = 0; p->inputs && i < p->config->n_inputs; i++)
+	for (size_t i = 0; p->inputs && i < p->config->n_inputs; i++) {
 		feed_destroy(p->inputs[i].feed);
+		free(p->inputs[i].synced);
+	}
 	for (size_t i = 0; p->dead && i < p->config->n_outputs; i++)
 		dead_letters_close(p->dead[i]);
 	dead_letters_close(p->routing.broken);

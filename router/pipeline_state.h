@@ -22,6 +22,7 @@ struct pipeline_input {
 	bool started;
 	_Atomic bool ended;
 	uint64_t settled;    /* what settled() was last told */
+	struct ledger_lane *synced; /* by lane: how far it had come when all of that was last durable */
 };
 
 /* How far an input is safe, at one moment. */

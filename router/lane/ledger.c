@@ -26,6 +26,7 @@ struct ledger {
 	unsigned n_lanes;
 	struct span *head, *tail;
 	uint64_t position;       /* start of the head, or of what comes next */
+	uint64_t *closed;        /* n_lanes: spans that the lane has closed */
 	uint64_t *next_seq;      /* n_lanes: as of the newest span's end; filled by the next ledger_open */
 	void (*news)(void *context);
 	void *context;
@@ -38,6 +39,7 @@ int ledger_create(struct ledger **ret_ledger, unsigned n_lanes, void (*news)(voi
 	(void)pthread_mutex_init(&l->mutex, NULL);
 	l->n_lanes = n_lanes;
 	l->next_seq = mem_zero(n_lanes, sizeof *l->next_seq);
+	l->closed = mem_zero(n_lanes, sizeof *l->closed);
 	l->news = news;
 	l->context = context;
 	*ret_ledger = l;
@@ -61,6 +63,7 @@ void ledger_destroy(struct ledger *l)
 	}
 	(void)pthread_mutex_destroy(&l->mutex);
 	free(l->next_seq);
+	free(l->closed);
 	free(l);
 }
 
@@ -145,15 +148,17 @@ void ledger_close(struct span *s, unsigned lane)
 	assert(s->open[lane / 64] & bit);
 	s->open[lane / 64] &= ~bit;
 	s->lanes_open--;
+	l->closed[lane]++;
 	finish(l, settle(l));
 }
 
 static struct ledger_lane lane_position(const struct ledger *l, unsigned lane)
 {
+	const uint64_t closed = l->closed[lane];
 	for (const struct span *s = l->head; s; s = s->next)
 		if (!s->committed || s->open[lane / 64] & 1ull << (lane % 64))
-			return (struct ledger_lane){ s->start, s->first_seq[lane] };
-	return (struct ledger_lane){ l->tail ? l->tail->end : l->position, l->next_seq[lane] };
+			return (struct ledger_lane){ s->start, s->first_seq[lane], closed };
+	return (struct ledger_lane){ l->tail ? l->tail->end : l->position, l->next_seq[lane], closed };
 }
 
 uint64_t ledger_positions(struct ledger *l, struct ledger_lane *ret_lanes)

@@ -47,6 +47,7 @@ void ledger_close(struct span *, unsigned lane);
 struct ledger_lane {
 	uint64_t position; /* all before it is settled for this lane */
 	uint64_t seq;      /* of the lane's first event from there on */
+	uint64_t closed;   /* how many spans it has closed since the start: the same number, nothing new of this input in it */
 };
 /* How far each lane has come (n_lanes entries, or NULL). Returns the input's settled position. */
 uint64_t ledger_positions(struct ledger *, struct ledger_lane *ret_lanes);

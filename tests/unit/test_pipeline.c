@@ -1,0 +1,310 @@
+/* The pipeline with inputs and outputs of the test's own: what is settled when one lane cannot be made durable. */
+#include "tests/unit/cm.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "config/config.h"
+#include "router/base/buf.h"
+#include "router/input/input.h"
+#include "router/lane/checkpoint.h"
+#include "router/lane/chunk.h"
+#include "router/output/output.h"
+#include "router/pipeline.h"
+
+#define READ "{\"stage\":\"ResponseComplete\",\"verb\":\"list\",\"objectRef\":{\"resource\":\"pods\"}}\n"
+#define CREATE "{\"stage\":\"ResponseComplete\",\"verb\":\"create\",\"objectRef\":{\"resource\":\"pods\"}}\n"
+
+enum { READS, BOTH, N_INPUTS };
+enum { GOOD, BAD, N_OUTPUTS };
+
+static struct {
+	_Atomic uint64_t settled[N_INPUTS];
+	_Atomic uint64_t delivered;
+	_Atomic bool fails; /* BAD can no more be made durable */
+	bool until_signal;
+} play;
+
+/* ---- the outputs ---- */
+
+struct sink {
+	int wake_fd;
+};
+
+static int open_sink(struct sink **ret_sink, const struct sink_options *options, struct err *err)
+{
+	(void)err;
+	*ret_sink = mem_zero(1, sizeof **ret_sink);
+	(*ret_sink)->wake_fd = options->wake_fd;
+	return 0;
+}
+
+static uint32_t put(struct sink *sink, struct batch *b, uint32_t first)
+{
+	uint32_t n = b->n - first;
+	(void)sink;
+	batch_delivered(b, first, n);
+	play.delivered += n;
+	return n;
+}
+
+static void wait_sink(struct sink *sink, int timeout_ms)
+{
+	output_wait_fd(sink->wake_fd, timeout_ms);
+}
+
+static int sync_good(struct sink *sink)
+{
+	(void)sink;
+	return 0;
+}
+
+static int sync_bad(struct sink *sink)
+{
+	(void)sink;
+	return play.fails ? -EIO : 0;
+}
+
+static void close_sink(struct sink *sink)
+{
+	free(sink);
+}
+
+static void describe(const struct config *c, const struct config_output *o, enum audit_class k, char *text, size_t room)
+{
+	(void)c, (void)o, (void)k;
+	(void)snprintf(text, room, "test");
+}
+
+static const struct output_ops good = {
+	.name = "good",
+	.describe = describe,
+	.open = open_sink,
+	.put = put,
+	.wait = wait_sink,
+	.sync = sync_good,
+	.close = close_sink,
+};
+
+static const struct output_ops bad = {
+	.name = "bad",
+	.describe = describe,
+	.open = open_sink,
+	.put = put,
+	.wait = wait_sink,
+	.sync = sync_bad,
+	.close = close_sink,
+};
+
+/* ---- the inputs ---- */
+
+struct input {
+	struct input_options options;
+	unsigned number;
+	uint64_t position;
+};
+
+static int open_input(struct input **ret_input, const struct input_options *options, struct err *err)
+{
+	(void)err;
+	*ret_input = mem_zero(1, sizeof **ret_input);
+	(*ret_input)->options = *options;
+	(*ret_input)->number = (unsigned)(options->input - options->config->inputs);
+	return 0;
+}
+
+static void feed(struct input *input, const char *text)
+{
+	struct chunk *c;
+	const struct feed_origin origin = { .file = "f", .first_line = 1 };
+	assert_int_equal(chunk_create(&c, input->options.budget, strlen(text)), 0);
+	c->len = strlen(text);
+	memcpy(c->bytes, text, c->len);
+	input->position += c->len;
+	assert_int_equal(feed_chunk(input->options.feed, c, (struct view){ c->bytes, c->len }, input->position, &origin), 1);
+	chunk_release(c);
+}
+
+static bool in_time(bool (*done)(void))
+{
+	for (int i = 0; i < 10000 && !done(); i++)
+		(void)poll(NULL, 0, 1);
+	return done();
+}
+
+static bool first_is_settled(void)
+{
+	return play.settled[READS] == strlen(READ) && play.settled[BOTH] == strlen(CREATE);
+}
+
+static bool second_is_settled(void)
+{
+	return play.settled[READS] == 2 * strlen(READ) && play.delivered == 5;
+}
+
+static bool has_failed(void)
+{
+	return play.fails;
+}
+
+static void run_reads(struct input *input)
+{
+	feed(input, READ);
+	assert_true(in_time(has_failed));
+	feed(input, READ);
+}
+
+static void run_both(struct input *input)
+{
+	feed(input, CREATE);
+	assert_true(in_time(first_is_settled));
+	play.fails = true;
+	feed(input, CREATE);
+	feed(input, READ);
+	assert_true(in_time(second_is_settled));
+	if (play.until_signal)
+		assert_int_equal(kill(getpid(), SIGTERM), 0);
+}
+
+static void run(struct input *input)
+{
+	if (input->number == READS)
+		run_reads(input);
+	else
+		run_both(input);
+}
+
+static void stop(struct input *input)
+{
+	(void)input;
+}
+
+static void settled(struct input *input, uint64_t position)
+{
+	assert_true(position > play.settled[input->number]);
+	play.settled[input->number] = position;
+}
+
+static char *state(struct input *input, uint64_t position, int lane)
+{
+	(void)input, (void)lane;
+	return mem_textf("{\"at\":%llu}", (unsigned long long)position);
+}
+
+static void close_input(struct input *input)
+{
+	free(input);
+}
+
+static const struct input_ops plain = {
+	.name = "plain",
+	.open = open_input,
+	.run = run,
+	.stop = stop,
+	.settled = settled,
+	.state = state,
+	.close = close_input,
+};
+
+static const struct input_ops prompt = {
+	.name = "prompt",
+	.prompt = true,
+	.open = open_input,
+	.run = run,
+	.stop = stop,
+	.settled = settled,
+	.state = state,
+	.close = close_input,
+};
+
+/* ---- the test ---- */
+
+static const struct checkpoint_lane *find_lane(const struct checkpoint_input *input, const char *output)
+{
+	for (size_t i = 0; i < input->n_lanes; i++)
+		if (strcmp(input->lanes[i].output, output) == 0)
+			return &input->lanes[i];
+	fail();
+	return NULL;
+}
+
+static void assert_checkpoint(const char *folder)
+{
+	struct checkpoint *c;
+	struct err err;
+	assert_int_equal(checkpoint_open(&c, folder, &err), 0);
+	const struct checkpoint_input *in = checkpoint_find_input(c, "both");
+	assert_int_equal(in->position, strlen(CREATE));
+	assert_int_equal(find_lane(in, "bad")->position, strlen(CREATE));
+	assert_int_equal(find_lane(in, "bad")->seq, 1);
+	assert_int_equal(find_lane(in, "good")->position, 2 * strlen(CREATE) + strlen(READ));
+	assert_int_equal(find_lane(in, "good")->seq, 1);
+	in = checkpoint_find_input(c, "reads");
+	assert_int_equal(in->position, 2 * strlen(READ));
+	assert_int_equal(find_lane(in, "bad")->position, 2 * strlen(READ));
+	checkpoint_close(c);
+}
+
+static void run_with(const struct input_ops *ops, bool until_signal)
+{
+	char folder[] = "/tmp/audit-router-pipeline-XXXXXX";
+	struct pipeline *p;
+	struct err err;
+	assert_non_null(mkdtemp(folder));
+	struct config_input inputs[N_INPUTS] = { { .name = (char *)"reads", .ops = ops }, { .name = (char *)"both", .ops = ops } };
+	struct config_output outputs[N_OUTPUTS] = {
+		{ .name = (char *)"good", .ops = &good, .common = { .classes = 1u << ADMIN_READ, .classes_said = true } },
+		{ .name = (char *)"bad", .ops = &bad, .common = { .classes = 1u << ADMIN_ACTIVITY, .classes_said = true } },
+	};
+	const struct config config = {
+		.state_dir = folder,
+		.memory_max = 1 << 20,
+		.dead_letters_max = 1 << 20,
+		.once_wait_ms = 10000,
+		.shutdown_wait_ms = 200,
+		.classifier = { .name = (char *)"gke" },
+		.inputs = inputs,
+		.n_inputs = N_INPUTS,
+		.outputs = outputs,
+		.n_outputs = N_OUTPUTS,
+	};
+	play.settled[READS] = play.settled[BOTH] = play.delivered = 0;
+	play.fails = false;
+	play.until_signal = until_signal;
+	assert_int_equal(pipeline_start(&p, &config, !until_signal, &err), 0);
+	if (until_signal)
+		(void)pipeline_run(p);
+	else
+		assert_int_equal(pipeline_run_once(p), PIPELINE_WRONG); /* not all is safe */
+	pipeline_end(p);
+	assert_int_equal(play.settled[READS], 2 * strlen(READ));
+	assert_int_equal(play.settled[BOTH], strlen(CREATE));
+	assert_checkpoint(folder);
+	char *command = mem_textf("rm -r %s", folder);
+	assert_int_equal(system(command), 0);
+	free(command);
+}
+
+static void a_lane_that_cannot_be_synced_holds_what_depends_on_it(void **state)
+{
+	(void)state;
+	run_with(&plain, false);
+}
+
+static void it_holds_no_other_answers(void **state)
+{
+	(void)state;
+	run_with(&prompt, true);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_lane_that_cannot_be_synced_holds_what_depends_on_it),
+		cmocka_unit_test(it_holds_no_other_answers),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
