@@ -24,6 +24,8 @@
 
 enum {
 	WAIT_MS = 1000,          /* the longest sleep of a worker with nothing to do */
+	NAP_MS = 2,              /* of a worker that has just worked: pushes meanwhile do not wake it one by one */
+	NAP_PART = 2,            /* but one that fills the queue to a half does */
 	FULL_WARN_MS = 5000,     /* an input that waits so long for a lane is worth a line in the log */
 };
 
@@ -115,6 +117,19 @@ static void take_in_hand(struct lane *l)
 		lane_bury_misfits(l, b);
 }
 
+/* Ms until a worker that has nothing to do now sleeps; 0: at once. */
+static int nap(struct lane *l, bool idle)
+{
+	if (!idle || l->finishing || l->stopping) {
+		l->nap_until_ms = INT64_MAX;
+		return 0;
+	}
+	int64_t now = clock_steady_ms();
+	if (l->nap_until_ms == INT64_MAX)
+		l->nap_until_ms = now + NAP_MS;
+	return l->nap_until_ms > now ? (int)(l->nap_until_ms - now) : 0;
+}
+
 /*
  * Takes the next batch in hand if there is none: from the spool while the lane is behind, else from the queue.
  * False: the lane stops.
@@ -129,8 +144,10 @@ static bool next_batch(struct lane *l, bool *ret_finishing)
 	bool stopping = l->stopping, direct = !backlog_behind(l->backlog);
 	if (!stopping && wanted && direct && !l->current)
 		l->current = queue_pop(l);
+	l->nap_ms = nap(l, direct && !l->head && !l->current);
 	/* Behind, every push is news for the backlog; else only one that finds nothing to do is. */
-	l->asleep = !direct || (!l->head && !l->current);
+	l->asleep = !direct || (!l->head && !l->current && l->nap_ms == 0);
+	l->napping = l->nap_ms > 0;
 	*ret_finishing = l->finishing && !l->current && !l->head;
 	(void)pthread_mutex_unlock(&l->mutex);
 	if (wanted && l->current)
@@ -158,7 +175,7 @@ static void *work(void *context)
 	struct lane *l = context;
 	bool finishing;
 	while (next_batch(l, &finishing)) {
-		int timeout_ms = backlog_work(l->backlog, l->again ? 0 : WAIT_MS);
+		int timeout_ms = backlog_work(l->backlog, l->again ? 0 : l->nap_ms ? l->nap_ms : WAIT_MS);
 		if (l->current && give(l))
 			timeout_ms = 0;
 		else if (finishing && l->ops->flush)
@@ -316,8 +333,9 @@ int lane_push(struct lane *l, struct batch *b)
 		l->head = b;
 	l->tail = b;
 	l->queue_pins += pins;
-	bool asleep = l->asleep;
-	l->asleep = false;
+	bool asleep = l->asleep || (l->napping && l->queue_pins >= l->options.share_bytes / NAP_PART);
+	if (asleep)
+		l->asleep = l->napping = false;
 	(void)pthread_mutex_unlock(&l->mutex);
 	if (asleep)
 		wake(l);

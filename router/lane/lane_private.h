@@ -43,12 +43,15 @@ struct lane {
 	struct batch *head, *tail;          /* the queue */
 	uint64_t queue_pins;
 	bool asleep;                        /* the worker waits for the queue: a push must wake it */
+	bool napping;                       /* it looks at the queue by itself in a moment: only a full one must wake it */
 	bool finishing, stopping;
 	int64_t full_since_ms;              /* an input waits for room since then; 0: none does */
 	char trouble[LANE_TROUBLE_ROOM];    /* "": runs well */
 	int64_t told_ms;                    /* when the log last heard of it */
 
 	/* the worker's */
+	int64_t nap_until_ms;               /* INT64_MAX: it had something to do */
+	int nap_ms;                         /* of it, left; 0: no nap */
 	struct batch *current;              /* being given to the sink */
 	uint32_t current_next;              /* first record of it that the sink has not taken */
 	bool again;                         /* what it took last held nothing for the sink: there may be more */
