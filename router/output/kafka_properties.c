@@ -11,7 +11,7 @@ static const struct kafka_default defaults[] = {
 	{ "acks", "all" },
 	{ "enable.idempotence", "true" },
 	{ "message.timeout.ms", "0" },            /* never give up: no event is lost */
-	{ "linger.ms", "20" },
+	{ "linger.ms", "50" },                    /* of 5, 20, 50, 100 what saves CPU and nobody feels: sets of messages are fuller */
 	{ "message.copy.max.bytes", "500" },      /* the compressor reads larger ones where they are */
 	{ "message.max.bytes", "100000000" },     /* a broker limits what is sent, which is compressed: it decides */
 	{ "reconnect.backoff.max.ms", "500" },    /* with 10 s a few cut connections cost a minute */

@@ -185,6 +185,8 @@ def to_http(options):
 
 def to_kafka(options):
     bare = need('bench_kafka_bare')
+    plan = options.folder / 'kafka.plan'
+    subprocess.run([bare, '--plan', options.log, plan], check=True)
     with broker(options) as (brokers, delete):
         count = [0]
 
@@ -197,10 +199,10 @@ def to_kafka(options):
                          f'    type: kafka\n    brokers: [{brokers}]\n    topic: {topic()}.{{class}}\n    partitions: 1\n')
 
         def clean():
-            names = [f'bench-{os.getpid()}-{count[0]}.{name}' for name in ('0', '1', '2', '3', *LOWER)] if count[0] else []
+            names = [f'bench-{os.getpid()}-{count[0]}.{name}' for name in LOWER] if count[0] else []
             delete(names)
 
-        return compare(options, lambda: run([bare, brokers, topic(), options.log]), ours, clean), '>= 0.8 of its speed'
+        return compare(options, lambda: run([bare, brokers, topic(), options.log, plan]), ours, clean), '>= 0.8 of its speed'
 
 
 @contextlib.contextmanager

@@ -1,10 +1,15 @@
 /*
- * bench_kafka_bare -- the reference of `./dev bench kafka`: what librdkafka alone does with the lines of a file.
+ * bench_kafka_bare -- the reference of `./dev bench kafka`: what librdkafka alone does with the messages that the router makes
+ * of a log.
  *
- * usage: bench_kafka_bare BROKERS TOPIC FILE [PRODUCERS]
+ * usage: bench_kafka_bare --plan LOG PLAN
+ *        bench_kafka_bare BROKERS TOPIC LOG PLAN [1|4]
  *
- * Each line is a message, in turn to TOPIC.0 to TOPIC.3 (made with one partition each), idempotent, acks=all, lz4, not copied
- * out of the mapped file, no key, no headers. One producer (or 4, one a topic, as the router has it) and one thread.
+ * The first decides, beforehand and unmeasured, what of an event the router has to decode and classify for: PLAN holds for
+ * each line its length, its class, its rule and where its auditID is. The second sends the very messages of the router's
+ * defaults: to TOPIC.CLASS, key auditID, headers class, rule, cluster and seq, the line as payload, not copied out of the
+ * mapped file; idempotent, acks=all, lz4. One thread and one producer (or 4, one a topic, as the router has it). Topics are
+ * made with one partition each.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -18,9 +23,21 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "classifiers/classifier.h"
+#include "router/base/audit_class.h"
 #include "router/base/clock.h"
+#include "router/event/decode.h"
 
-enum { TOPICS = 4, QUEUE_MESSAGES = 10000, TIMEOUT_MS = 30000, POLL_EVERY = 64 };
+enum { QUEUE_MESSAGES = 10000, TIMEOUT_MS = 30000, POLL_EVERY = 64, HEADERS = 4, NAME_ROOM = 512 };
+
+static const char cluster[] = "bench"; /* as bench.py configures the router */
+
+/* A line of the log, in the plan's file. */
+struct planned {
+	uint32_t len, key_at;
+	uint16_t key_len, rule;
+	uint32_t class_;
+};
 
 static uint64_t delivered, failed;
 
@@ -51,8 +68,9 @@ static rd_kafka_t *open_producer(const char *brokers)
 	set(conf, "acks", "all");
 	set(conf, "enable.idempotence", "true");
 	set(conf, "compression.codec", "lz4");
-	set(conf, "linger.ms", "10");
+	set(conf, "linger.ms", "50");
 	set(conf, "message.timeout.ms", "0");
+	set(conf, "message.copy.max.bytes", "500");
 	set(conf, "message.max.bytes", "100000000");
 	set(conf, "queue.buffering.max.messages", messages);
 	set(conf, "socket.nagle.disable", "true");
@@ -68,13 +86,13 @@ static rd_kafka_t *open_producer(const char *brokers)
 static void make_topics(rd_kafka_t *rk, const char *prefix)
 {
 	char text[512];
-	rd_kafka_NewTopic_t *topics[TOPICS];
-	for (int i = 0; i < TOPICS; i++) {
-		(void)snprintf(text, sizeof text, "%s.%d", prefix, i);
+	rd_kafka_NewTopic_t *topics[AUDIT_CLASSES];
+	for (int i = 0; i < AUDIT_CLASSES; i++) {
+		(void)snprintf(text, sizeof text, "%s.%s", prefix, audit_class_lower((enum audit_class)i));
 		topics[i] = rd_kafka_NewTopic_new(text, 1, 1, NULL, 0);
 	}
 	rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
-	rd_kafka_CreateTopics(rk, topics, TOPICS, NULL, queue);
+	rd_kafka_CreateTopics(rk, topics, AUDIT_CLASSES, NULL, queue);
 	rd_kafka_event_t *event = rd_kafka_queue_poll(queue, TIMEOUT_MS);
 	if (!event || rd_kafka_event_error(event)) {
 		(void)fprintf(stderr, "topics: %s\n", event ? rd_kafka_event_error_string(event) : "no answer");
@@ -82,7 +100,7 @@ static void make_topics(rd_kafka_t *rk, const char *prefix)
 	}
 	rd_kafka_event_destroy(event);
 	rd_kafka_queue_destroy(queue);
-	rd_kafka_NewTopic_destroy_array(topics, TOPICS);
+	rd_kafka_NewTopic_destroy_array(topics, AUDIT_CLASSES);
 }
 
 static const char *map(const char *path, size_t *ret_len)
@@ -103,60 +121,150 @@ static const char *map(const char *path, size_t *ret_len)
 	return bytes;
 }
 
-static uint64_t produce_all(rd_kafka_t **producers, int n_producers, rd_kafka_topic_t **topics, const char *at,
-	const char *end)
+static struct classifier *load_classifier(void)
 {
-	uint64_t n = 0;
+	struct problems problems = { 0 };
+	struct classifier *classifier;
+	if (classifier_load(&classifier, "gke", NULL, NULL, 0, &problems) < 0)
+		exit(1);
+	problems_finish(&problems);
+	return classifier;
+}
+
+/* ---- the plan ---- */
+
+static struct planned plan_line(struct decoder *decoder, const struct classifier *classifier, struct view line)
+{
+	static struct attributes attributes;
+	struct event e;
+	size_t stop;
+	if (line.len > UINT32_MAX || decode_line(decoder, line, &e, &stop) != DECODE_OK || !e.audit_id.len ||
+		e.audit_id.ptr < line.ptr || e.audit_id.ptr >= line.ptr + line.len || e.audit_id.len > UINT16_MAX) {
+		(void)fputs("a line of the log is no event with an auditID\n", stderr);
+		exit(1);
+	}
+	attributes_of(&e, &attributes);
+	struct verdict v = classifier_classify(classifier, &attributes);
+	return (struct planned){ (uint32_t)line.len, (uint32_t)(e.audit_id.ptr - line.ptr), (uint16_t)e.audit_id.len, v.rule,
+		(uint32_t)v.class_ };
+}
+
+static int make_plan(const char *log, const char *path)
+{
+	size_t len;
+	const char *at = map(log, &len), *end = at + len;
+	struct classifier *classifier = load_classifier();
+	struct decoder *decoder = decode_create(DECODE_BEST);
+	FILE *out = fopen(path, "wb");
+	if (!out) {
+		perror(path);
+		return 1;
+	}
 	while (at < end) {
 		const char *newline = memchr(at, '\n', (size_t)(end - at));
-		size_t len = (size_t)((newline ? newline : end) - at);
-		unsigned t = (unsigned)(n % TOPICS);
-		while (rd_kafka_produce(topics[t], RD_KAFKA_PARTITION_UA, 0, (void *)at, len, NULL, 0, NULL) < 0) {
-			if (rd_kafka_last_error() != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
-				failed++;
-				break;
-			}
-			(void)rd_kafka_poll(producers[t % (unsigned)n_producers], 10);
-		}
-		n++;
-		if (n % POLL_EVERY == 0)
-			for (int i = 0; i < n_producers; i++)
-				(void)rd_kafka_poll(producers[i], 0);
-		at += len + 1;
+		struct view line = { at, (size_t)((newline ? newline : end) - at) };
+		struct planned p = plan_line(decoder, classifier, line);
+		(void)fwrite(&p, sizeof p, 1, out);
+		at += line.len + 1;
 	}
-	for (int i = 0; i < n_producers; i++)
-		(void)rd_kafka_flush(producers[i], TIMEOUT_MS * 10);
-	return n;
+	decode_destroy(decoder);
+	classifier_close(classifier);
+	bool bad = ferror(out);
+	return fclose(out) != 0 || bad;
+}
+
+/* ---- sending ---- */
+
+static rd_kafka_headers_t *make_headers(const struct classifier *classifier, const struct planned *p, uint64_t seq)
+{
+	char number[24];
+	rd_kafka_headers_t *headers = rd_kafka_headers_new(HEADERS);
+	(void)rd_kafka_header_add(headers, "class", 5, audit_class_name((enum audit_class)p->class_), -1);
+	(void)rd_kafka_header_add(headers, "rule", 4, classifier_rule_id(classifier, p->rule), -1);
+	(void)rd_kafka_header_add(headers, "cluster", 7, cluster, sizeof cluster - 1);
+	(void)rd_kafka_header_add(headers, "seq", 3, number, snprintf(number, sizeof number, "%" PRIu64, seq));
+	return headers;
+}
+
+/* Waits while the queue is full. */
+static void send_one(rd_kafka_t *rk, rd_kafka_topic_t *topic, const char *line, const struct planned *p,
+	rd_kafka_headers_t *headers)
+{
+	rd_kafka_vu_t parts[] = {
+		{ .vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic },
+		{ .vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = { (void *)line, p->len } },
+		{ .vtype = RD_KAFKA_VTYPE_KEY, .u.mem = { (void *)(line + p->key_at), p->key_len } },
+		{ .vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers },
+	};
+	rd_kafka_error_t *error;
+	while ((error = rd_kafka_produceva(rk, parts, sizeof parts / sizeof *parts))) {
+		bool full = rd_kafka_error_code(error) == RD_KAFKA_RESP_ERR__QUEUE_FULL;
+		rd_kafka_error_destroy(error);
+		if (!full) {
+			rd_kafka_headers_destroy(headers);
+			failed++;
+			return;
+		}
+		(void)rd_kafka_poll(rk, 10);
+	}
+}
+
+struct run {
+	rd_kafka_t *producers[AUDIT_CLASSES];
+	rd_kafka_topic_t *topics[AUDIT_CLASSES];
+	uint64_t seq[AUDIT_CLASSES];
+	int n_producers;
+	struct classifier *classifier;
+};
+
+static void produce_all(struct run *r, const char *at, const struct planned *plan, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct planned *p = &plan[i];
+		rd_kafka_headers_t *headers = make_headers(r->classifier, p, r->seq[p->class_]++);
+		send_one(r->producers[p->class_ % (unsigned)r->n_producers], r->topics[p->class_], at, p, headers);
+		if (i % POLL_EVERY == 0)
+			for (int k = 0; k < r->n_producers; k++)
+				(void)rd_kafka_poll(r->producers[k], 0);
+		at += p->len + 1;
+	}
+	for (int i = 0; i < r->n_producers; i++)
+		(void)rd_kafka_flush(r->producers[i], TIMEOUT_MS * 10);
 }
 
 int main(int argc, char **argv)
 {
-	rd_kafka_t *producers[TOPICS];
-	rd_kafka_topic_t *topics[TOPICS];
-	char name[512];
-	size_t len;
-	int n_producers = argc == 5 && strcmp(argv[4], "4") == 0 ? TOPICS : 1;
-	if (argc < 4 || argc > 5) {
-		(void)fprintf(stderr, "usage: bench_kafka_bare BROKERS TOPIC FILE [1|4]\n");
+	struct run r = { .n_producers = argc == 6 && strcmp(argv[5], "4") == 0 ? AUDIT_CLASSES : 1 };
+	char name[NAME_ROOM];
+	size_t len, plan_len;
+	if (argc == 4 && strcmp(argv[1], "--plan") == 0)
+		return make_plan(argv[2], argv[3]);
+	if (argc < 5 || argc > 6) {
+		(void)fputs("usage: bench_kafka_bare --plan LOG PLAN\n"
+			    "       bench_kafka_bare BROKERS TOPIC LOG PLAN [1|4]\n", stderr);
 		return 2;
 	}
 	const char *bytes = map(argv[3], &len);
-	for (int i = 0; i < n_producers; i++)
-		producers[i] = open_producer(argv[1]);
-	make_topics(producers[0], argv[2]);
-	for (int i = 0; i < TOPICS; i++) {
-		(void)snprintf(name, sizeof name, "%s.%d", argv[2], i);
-		topics[i] = rd_kafka_topic_new(producers[i % n_producers], name, NULL);
+	const struct planned *plan = (const void *)map(argv[4], &plan_len);
+	size_t n = plan_len / sizeof *plan;
+	r.classifier = load_classifier();
+	for (int i = 0; i < r.n_producers; i++)
+		r.producers[i] = open_producer(argv[1]);
+	make_topics(r.producers[0], argv[2]);
+	for (int i = 0; i < AUDIT_CLASSES; i++) {
+		(void)snprintf(name, sizeof name, "%s.%s", argv[2], audit_class_lower((enum audit_class)i));
+		r.topics[i] = rd_kafka_topic_new(r.producers[i % r.n_producers], name, NULL);
 	}
 	int64_t start = clock_steady_ms();
-	uint64_t n = produce_all(producers, n_producers, topics, bytes, bytes + len);
+	produce_all(&r, bytes, plan, n);
 	double seconds = (double)(clock_steady_ms() - start) / 1000;
-	for (int i = 0; i < TOPICS; i++)
-		rd_kafka_topic_destroy(topics[i]);
-	for (int i = 0; i < n_producers; i++)
-		rd_kafka_destroy(producers[i]);
-	(void)printf("{\"name\":\"kafka_bare\",\"producers\":%d,\"messages\":%" PRIu64 ",\"failed\":%" PRIu64
+	for (int i = 0; i < AUDIT_CLASSES; i++)
+		rd_kafka_topic_destroy(r.topics[i]);
+	for (int i = 0; i < r.n_producers; i++)
+		rd_kafka_destroy(r.producers[i]);
+	classifier_close(r.classifier);
+	(void)printf("{\"name\":\"kafka_bare\",\"producers\":%d,\"messages\":%zu,\"failed\":%" PRIu64
 		     ",\"seconds\":%.3f,\"mb_per_s\":%.1f}\n",
-		n_producers, n, failed, seconds, (double)len / 1e6 / seconds);
+		r.n_producers, n, failed, seconds, (double)len / 1e6 / seconds);
 	return failed || delivered != n;
 }
