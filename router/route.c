@@ -35,6 +35,9 @@ int feed_create(struct feed **ret_feed, struct routing *routing, const struct co
 	f->item_decoder = decode_create(DECODE_BEST);
 	f->next_seq = mem_zero(n_lanes, sizeof *f->next_seq);
 	f->batches = mem_zero(n_lanes, sizeof(struct batch *));
+	f->pushes = mem_zero(n_lanes, sizeof(struct batch *));
+	while (f->number < routing->plan->config->n_inputs && &routing->plan->config->inputs[f->number] != input)
+		f->number++;
 	f->drops = mem_zero(n_lanes, sizeof *f->drops);
 	*ret_feed = f;
 	return ledger_create(&f->ledger, n_lanes, news, context);
@@ -49,6 +52,7 @@ void feed_destroy(struct feed *f)
 	ledger_destroy(f->ledger);
 	free(f->next_seq);
 	free(f->batches);
+	free(f->pushes);
 	free(f->drops);
 	edits_finish(&f->edits);
 	redaction_finish(&f->redaction);
@@ -85,9 +89,23 @@ static struct batch *lane_batch(struct feed *f, unsigned lane)
 	b->input = f->input->name;
 	b->cluster = f->cluster;
 	b->span = f->span;
+	b->source = f->number;
 	b->first_seq = f->next_seq[lane];
 	ledger_join(f->span, lane);
 	return f->batches[lane] = b;
+}
+
+/* In the order of the lanes: last in the list of those that go into one queue together. */
+static void collect(struct feed *f, unsigned lane, struct batch *b, uint64_t end)
+{
+	struct batch **last = &f->pushes[f->routing->leaders ? f->routing->leaders[lane] : lane];
+	f->next_seq[lane] += b->n;
+	b->end = end;
+	b->lane = f->routing->lanes[lane];
+	batch_detach_if_small(b);
+	while (*last)
+		last = &(*last)->next;
+	*last = b;
 }
 
 /*
@@ -101,13 +119,17 @@ static int span_end(struct feed *f, uint64_t end)
 		if (f->drops[i].events)
 			lane_drop(f->routing->lanes[i], f->drops[i].events, f->drops[i].bytes);
 		f->drops[i] = (struct feed_drops){ 0 };
-		if (!b)
-			continue;
-		uint32_t n = batch_events(b);
 		f->batches[i] = NULL;
-		f->next_seq[i] += b->n;
-		batch_detach_if_small(b);
-		if (lane_push(f->routing->lanes[i], b) < 0)
+		if (b)
+			collect(f, i, b, end);
+	}
+	for (unsigned i = 0; i < f->routing->n_lanes; i++) {
+		uint32_t n = 0;
+		struct batch *list = f->pushes[i];
+		f->pushes[i] = NULL;
+		for (const struct batch *b = list; b; b = b->next)
+			n += batch_events(b);
+		if (list && lane_push(f->routing->lanes[i], list) < 0)
 			f->counters.left += n;
 	}
 	if (!f->gave_up)

@@ -44,6 +44,7 @@ struct routing {
 	pthread_mutex_t plan_mutex;
 	struct plan *plan;
 	struct lane **lanes;            /* by number */
+	const unsigned *leaders;        /* by number: that of the lane whose queue it uses (lane.h: group); mostly its own */
 	unsigned n_lanes;
 	_Atomic bool stopping;
 	struct budget *budget;
@@ -53,12 +54,14 @@ struct routing {
 struct feed {
 	struct routing *routing;
 	const struct config_input *input;
+	unsigned number;                /* of the input */
 	const char *cluster;
 	struct view cluster_view;       /* the same */
 	struct ledger *ledger;
 	struct decoder *decoder, *item_decoder;
 	uint64_t *next_seq;             /* a lane */
 	struct batch **batches;         /* a lane: being filled, of the span below */
+	struct batch **pushes;          /* a lane: what its queue gets of the span */
 	struct feed_drops {
 		uint64_t events, bytes;
 	} *drops;                       /* a lane: what rules kept from it in the span below */

@@ -8,6 +8,7 @@
 
 #include "config/config.h"
 #include "router/base/buf.h"
+#include "router/input/file_state.h"
 #include "router/input/follow.h"
 
 enum { FROM_START, FROM_END };
@@ -129,6 +130,8 @@ const struct input_ops input_file = {
 	.stop = stop,
 	.settled = settled,
 	.state = state,
+	.merge = file_state_merge,
+	.shorten = file_state_shorten,
 	.progress = progress,
 	.close = close_input,
 };

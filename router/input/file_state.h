@@ -48,5 +48,10 @@ struct lane_offset {
  * had been settled.
  */
 struct lane_offset file_state_of(const struct file_state *, uint64_t id);
+/* See input_ops of input.h. */
+struct input_merge;
+char *file_state_merge(const struct input_merge *, struct err *);
+/* Less so many finished files, those with the lowest numbers. A lane for which a number is unknown but below next_id is done with it. */
+char *file_state_shorten(const char *state, unsigned n);
 /* Adds to `all` what only `more` knows; next_id becomes the larger one. */
 void file_state_join(struct file_state *all, const struct file_state *more);

@@ -18,6 +18,7 @@
 
 struct budget;
 struct chunk;
+struct commit_point;
 struct config;
 struct config_input;
 struct feed;
@@ -29,6 +30,7 @@ struct input_options {
 	struct budget *budget;
 	struct feed *feed;
 	bool once; /* end at the end of what is there now */
+	bool exactly_once; /* some output is: it commits how far this input has come, with commit_point or state */
 
 	/* From the checkpoint: what ops->state gave for the settled position, which positions go on from. NULL: a first start. */
 	const char *state;
@@ -38,6 +40,19 @@ struct input_options {
 	/* By lane: the name of its output. Valid during open(). */
 	const char *const *lane_outputs;
 	unsigned n_lanes;
+};
+
+/*
+ * What is known of one lane's way through an input, from two places. Both say the truth, of which the further one counts: all
+ * that one of them calls settled is settled. What the output kept may be of a state_dir that was lost; its numbers of files
+ * then mean nothing here.
+ */
+struct input_merge {
+	const char *committed;     /* the state that the output kept; NULL: it kept nothing, and the rest is what is known */
+	bool same_line;            /* that was made with this state_dir: its numbers are the same */
+	const char *mine;          /* the lane's state in the checkpoint; NULL: none */
+	const char *const *known;  /* all states that the checkpoint has of the input, and those merged before for other lanes */
+	size_t n_known;
 };
 
 struct input_ops {
@@ -71,6 +86,20 @@ struct input_ops {
 	 * to remember.
 	 */
 	char *(*state)(struct input *, uint64_t position, int lane);
+	/*
+	 * Optional, with `state`: where a lane goes on whose output keeps the lane's state in its own transactions. See input_merge.
+	 * The caller frees. NULL with *err: what was committed cannot be read.
+	 */
+	char *(*merge)(const struct input_merge *, struct err *);
+	/* Optional, with `state`: the same state less so many of what it can best do without, oldest first. The caller frees. */
+	char *(*shorten)(const char *state, unsigned n);
+	/*
+	 * Optional. Any lane's worker, while run() has not returned or has: what an exactly-once output commits with all before
+	 * `position`, a position of a span that was fed: offsets and the group's metadata. Then the input never commits by itself
+	 * (input_options.exactly_once), and run() gives partitions back only when what it fed of them is settled. -ESTALE: some of
+	 * the partitions are no longer this member's.
+	 */
+	int (*commit_point)(struct input *, uint64_t position, struct commit_point *ret_point);
 	/* Optional, for progress: bytes done and in all (0: unknown). Any thread. */
 	void (*progress)(const struct input *, uint64_t *ret_done, uint64_t *ret_total);
 	/* Mandatory. After run() has returned. */

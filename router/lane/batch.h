@@ -62,6 +62,8 @@ struct batch {
 	struct budget *budget;
 	struct chunk *chunk;     /* held; NULL once copied out */
 	struct span *span;       /* closed by the lane; NULL in unit tests of outputs */
+	uint64_t end;            /* position of the input at the span's end; 0 where it came from a spool */
+	unsigned source;         /* number of the input, as in the configuration */
 	struct record *records;
 	struct view *rules;      /* ids, where they came from a spool; NULL: the classifier's (use batch_rule) */
 	uint32_t n, room;

@@ -19,6 +19,7 @@
 #include "router/base/clock.h"
 #include "router/base/log.h"
 #include "router/lane/batch.h"
+#include "router/lane/commit_point.h"
 #include "router/lane/ledger.h"
 #include "router/output/output.h"
 
@@ -28,6 +29,11 @@ enum {
 	NAP_PART = 2,            /* but one that fills the queue to a half does */
 	FULL_WARN_MS = 5000,     /* an input that waits so long for a lane is worth a line in the log */
 };
+
+struct lane *lane_leader(struct lane *l)
+{
+	return l->leader;
+}
 
 const char *lane_name(const struct lane *l)
 {
@@ -68,6 +74,11 @@ static void wake(struct lane *l)
 {
 	uint64_t one = 1;
 	(void)!write(l->wake_fd, &one, sizeof one);
+}
+
+void lane_wake(struct lane *l)
+{
+	wake(l->leader);
 }
 
 /* ---- the worker ---- */
@@ -207,6 +218,8 @@ static int open_sink(struct lane *l, struct err *err)
 		.lane = l,
 		.wake_fd = l->wake_fd,
 		.open_bytes_max = l->options.share_bytes,
+		.commits = l->options.commits,
+		.instance = l->options.instance,
 	};
 	return l->ops->open(&l->sink, &options, err);
 }
@@ -223,6 +236,18 @@ static int open_backlog(struct lane *l, struct err *err)
 	return backlog_open(&l->backlog, l, &options, err);
 }
 
+/* An exactly-once output: nothing is read before it is known what was committed. */
+static int resume(struct lane *l, struct err *err)
+{
+	int r = l->ops->resume && l->options.commits ? -EAGAIN : 0;
+	while (r == -EAGAIN) {
+		if (!l->options.commits->may_wait(l->options.commits->context))
+			return err_set(err, "its brokers have not said how far it has come"), -ECANCELED;
+		r = l->ops->resume(l->sink, err);
+	}
+	return r;
+}
+
 static int start_worker(struct lane *l, struct err *err)
 {
 	int r = -pthread_create(&l->worker, NULL, work, l);
@@ -236,11 +261,19 @@ int lane_start(struct lane **ret_lane, const struct lane_options *options, struc
 	l->options = *options;
 	l->ops = options->output->ops;
 	(void)snprintf(l->name, sizeof l->name, "%s/%s", options->output->name, class_);
-	(void)snprintf(l->fields, sizeof l->fields, "output=%s class=%s", options->output->name, class_);
+	(void)snprintf(l->fields, sizeof l->fields, options->commits ? "output=%s" : "output=%s class=%s", options->output->name,
+		class_);
+	l->leader = options->leader ? options->leader : l;
 	(void)pthread_mutex_init(&l->mutex, NULL);
 	(void)pthread_mutex_init(&l->accounts, NULL);
 	(void)pthread_cond_init(&l->room, NULL);
 	l->progress_ms = clock_steady_ms();
+	l->wake_fd = -1;
+	if (l->leader != l) {
+		l->ended = true;
+		*ret_lane = l;
+		return 0;
+	}
 	l->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	int r = l->wake_fd < 0 ? -errno : 0;
 	if (r < 0)
@@ -249,6 +282,8 @@ int lane_start(struct lane **ret_lane, const struct lane_options *options, struc
 		r = open_backlog(l, err);
 	if (r == 0)
 		r = open_sink(l, err);
+	if (r == 0)
+		r = resume(l, err);
 	if (r == 0)
 		r = start_worker(l, err);
 	if (r < 0) {
@@ -301,19 +336,30 @@ static void wait_for_room(struct lane *l, uint64_t pins)
 	l->full_since_ms = 0;
 }
 
-int lane_push(struct lane *l, struct batch *b)
+static void receive(struct lane *l, struct batch *b, int64_t now)
 {
-	uint64_t pins = batch_pins(b);
 	assert(b->open && b->open == batch_events(b));
 	b->lane = l;
-	b->pushed_ms = clock_steady_ms();
+	b->pushed_ms = now;
 	if (lane_idle(l))
-		l->progress_ms = b->pushed_ms;
+		l->progress_ms = now;
 	lane_account(l, &(struct lane_counters){
 		.received_events = batch_events(b),
 		.received_bytes = b->bytes,
 		.memory_events = batch_events(b),
 	});
+}
+
+int lane_push(struct lane *l, struct batch *b)
+{
+	uint64_t pins = 0;
+	struct batch *last = b;
+	const int64_t now = clock_steady_ms();
+	for (struct batch *each = b; each; each = each->next) {
+		receive(l->options.commits ? each->lane : l, each, now);
+		pins += batch_pins(each);
+		last = each;
+	}
 	(void)pthread_mutex_lock(&l->mutex);
 	if (l->options.output->common.guarantee == BEST_EFFORT && !queue_has_room(l, pins)) {
 		(void)pthread_mutex_unlock(&l->mutex);
@@ -323,15 +369,14 @@ int lane_push(struct lane *l, struct batch *b)
 	wait_for_room(l, pins);
 	if (l->stopping) {
 		(void)pthread_mutex_unlock(&l->mutex);
-		batch_free(b); /* still held, at the source: the counters keep it */
+		free_list(b); /* still held, at the source: the counters keep it */
 		return -ESHUTDOWN;
 	}
-	b->next = NULL;
 	if (l->tail)
 		l->tail->next = b;
 	else
 		l->head = b;
-	l->tail = b;
+	l->tail = last;
 	l->queue_pins += pins;
 	bool asleep = l->asleep || (l->napping && l->queue_pins >= l->options.share_bytes / NAP_PART);
 	if (asleep)
@@ -342,8 +387,17 @@ int lane_push(struct lane *l, struct batch *b)
 	return 0;
 }
 
+bool lane_may_commit(struct lane *l, const struct span *last)
+{
+	(void)pthread_mutex_lock(&l->mutex);
+	bool more = l->head && l->head->span == last;
+	(void)pthread_mutex_unlock(&l->mutex);
+	return !more && !l->current && !l->undead;
+}
+
 void lane_finish(struct lane *l)
 {
+	l = l->leader;
 	(void)pthread_mutex_lock(&l->mutex);
 	l->finishing = true;
 	(void)pthread_mutex_unlock(&l->mutex);
@@ -352,6 +406,7 @@ void lane_finish(struct lane *l)
 
 void lane_stop(struct lane *l)
 {
+	l = l->leader;
 	(void)pthread_mutex_lock(&l->mutex);
 	l->stopping = true;
 	(void)pthread_cond_broadcast(&l->room);
@@ -371,7 +426,8 @@ void lane_join(struct lane *l)
 	if (!l)
 		return;
 	lane_wait(l);
-	l->ops->close(l->sink);
+	if (l->sink)
+		l->ops->close(l->sink);
 	free_list(l->taken);
 	backlog_close(l->backlog);
 	while (l->undead) {
@@ -381,7 +437,8 @@ void lane_join(struct lane *l)
 		free(u->reason);
 		free(u);
 	}
-	(void)close(l->wake_fd);
+	if (l->wake_fd >= 0)
+		(void)close(l->wake_fd);
 	(void)pthread_cond_destroy(&l->room);
 	(void)pthread_mutex_destroy(&l->accounts);
 	(void)pthread_mutex_destroy(&l->mutex);
@@ -390,5 +447,5 @@ void lane_join(struct lane *l)
 
 int lane_sync(struct lane *l)
 {
-	return l->ops->sync ? l->ops->sync(l->sink) : 0;
+	return l->ops->sync && l->sink ? l->ops->sync(l->sink) : 0;
 }

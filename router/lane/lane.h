@@ -6,6 +6,10 @@
  * pass on in time goes to its spool; without a spool, or with a full one, lane_push waits (at_least_once) or drops and
  * counts (best_effort).
  *
+ * Group:   the lanes of an exactly-once output share the queue, the worker and the sink of one of them, the leader, since one
+ *          transaction holds events of all classes. Counters, sequence numbers and positions stay each lane's own. They have no
+ *          spool: what the broker does not take stays at its source.
+ *
  * Worker:  takes batches in order, gives their records to the output's sink (output.h), lets the sink work, and closes
  *          spans as outcomes come in.
  * Threads: lane_push by any input's thread; lane_stop, lane_join, counters by main; the rest is the worker's.
@@ -20,10 +24,12 @@
 
 struct batch;
 struct budget;
+struct commit_host;
 struct config;
 struct config_output;
 struct dead_letters;
 struct lane;
+struct span;
 
 /*
  * Of one moment: received = delivered + dropped + dead + held. `dropped` is by rule: only/except, policy, best_effort.
@@ -62,13 +68,20 @@ struct lane_options {
 	struct dead_letters *dead_letters; /* of this output; shared by its lanes */
 	struct spool_total *spool_total;   /* shared by all lanes; may be NULL */
 	const char *spool_folder;    /* NULL: no spool; needed during lane_start only */
+	struct lane *leader;         /* of its group; NULL: it leads itself */
+	const struct commit_host *commits; /* of exactly-once outputs; NULL: another */
+	const char *instance;        /* which router this is (instance.h) */
 };
 
-/* Opens the sink and starts the worker. */
+/*
+ * Opens the sink and starts the worker. That of an exactly-once output waits for the broker meanwhile. -ECANCELED: the host
+ * did not want to wait any longer.
+ */
 int lane_start(struct lane **ret_lane, const struct lane_options *, struct err *);
 /*
- * Takes the batch over. Waits while the queue is full and the guarantee is at_least_once.
- * -ESHUTDOWN: the lane was stopped meanwhile; the batch was freed, its span stays open.
+ * Takes the batch over, or all batches that a span has for a group (linked by `next`, each with its lane; the leader's queue).
+ * Waits while the queue is full and the guarantee is at_least_once.
+ * -ESHUTDOWN: the lane was stopped meanwhile; the batches were freed, their span stays open.
  */
 int lane_push(struct lane *, struct batch *);
 
@@ -98,6 +111,16 @@ unsigned lane_number(const struct lane *);
 void lane_describe(const struct lane *, char *text, size_t room);
 /* Trouble that an operator should see: the last error of the sink, "" when it runs well. Copied into text. */
 void lane_trouble(struct lane *, char *text, size_t room);
+
+struct lane *lane_leader(struct lane *);             /* itself where it is in no group */
+/* Lets the worker look around, as a push does. Any thread. */
+void lane_wake(struct lane *);
+
+/*
+ * For sinks of exactly-once outputs: is all that was taken so far all of its spans, and every dead letter of it written? Then a
+ * transaction may end here. `last`: the span of the last batch taken. Worker's thread.
+ */
+bool lane_may_commit(struct lane *, const struct span *last);
 
 /* For outputs: tells of trouble (logged once it changes, shown by status) and of its end (NULL). Worker's thread. */
 void lane_report(struct lane *, const char *trouble);

@@ -27,6 +27,7 @@ struct undead {
 struct lane {
 	struct lane_options options;
 	const struct output_ops *ops;
+	struct lane *leader;                /* itself where it is in no group: then all of the below is in use */
 	struct sink *sink;
 	char name[LANE_NAME_ROOM];
 	char fields[LANE_NAME_ROOM + 32]; /* for the log */

@@ -67,6 +67,7 @@ void lane_report(struct lane *l, const char *trouble)
 {
 	if (!l)
 		return;
+	l = l->leader;
 	int64_t now = clock_steady_ms();
 	(void)pthread_mutex_lock(&l->mutex);
 	bool was = l->trouble[0], is = trouble != NULL;
@@ -84,6 +85,7 @@ void lane_report(struct lane *l, const char *trouble)
 
 void lane_trouble(struct lane *l, char *text, size_t room)
 {
+	l = l->leader;
 	(void)pthread_mutex_lock(&l->mutex);
 	(void)snprintf(text, room, "%s", l->trouble);
 	(void)pthread_mutex_unlock(&l->mutex);
@@ -122,7 +124,7 @@ static void outcome(struct batch *b, uint32_t count)
 	if (b->open)
 		return;
 	if (l) {
-		list_remove(l, b);
+		list_remove(l->leader, b);
 		if (b->stored)
 			backlog_done(l->backlog, b);
 		else if (b->span)
@@ -197,7 +199,7 @@ void lane_batch_refused(struct batch *b, uint32_t index, const char *code, const
 		outcome(b, 1);
 		return;
 	}
-	add_undead(l, b, index, code, reason);
+	add_undead(l->leader, b, index, code, reason);
 }
 
 void lane_bury_misfits(struct lane *l, struct batch *b)

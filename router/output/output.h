@@ -25,6 +25,7 @@
 #include "router/base/err.h"
 #include "router/lane/batch.h"
 
+struct commit_host;
 struct config;
 struct config_output;
 struct format_ops;
@@ -46,6 +47,8 @@ struct sink_options {
 	enum audit_class class_;
 	struct lane *lane;         /* NULL in unit tests: lane_report accepts that */
 	int wake_fd;               /* wait() returns when it is readable */
+	const struct commit_host *commits; /* of an exactly-once output; NULL: another */
+	const char *instance;      /* which router this is, for names that must be its own (instance.h); NULL in unit tests */
 	uint64_t open_bytes_max;   /* put() takes no more records while those it has are more than this; at least one */
 };
 
@@ -63,11 +66,22 @@ struct output_ops {
 	enum record_key (*key)(const struct config_output *);
 	/* Optional. The longest event that fits its own settings, 0: not known; the output's max_event_bytes may be less. */
 	uint64_t (*max_event_bytes)(const struct config_output *);
+	/*
+	 * Optional. Does it deliver exactly once, in transactions that carry how far the inputs have come (commit_point.h)? Then all
+	 * its classes go through one sink (lane.h: group), whose put() takes whole batches.
+	 */
+	bool (*exactly_once)(const struct config_output *);
 	/* Mandatory. Where the class goes, for people: "audit.admin_read", "https://...". Never a secret. */
 	void (*describe)(const struct config *, const struct config_output *, enum audit_class, char *text,
 		size_t room);
 	/* Mandatory. Main's thread, before the worker. Fails only for what no retry can mend. */
 	int (*open)(struct sink **ret_sink, const struct sink_options *, struct err *);
+	/*
+	 * Of an exactly-once sink, main's thread, before the worker and before any input is opened: ends what a predecessor left
+	 * open, and tells commits->resumed what was committed. -EAGAIN: the broker did not answer yet (call it again). Others: with
+	 * *err, for good.
+	 */
+	int (*resume)(struct sink *, struct err *);
 	/* Mandatory. Takes records first, first+1, ... of the batch; returns how many (0: no room now). */
 	uint32_t (*put)(struct sink *, struct batch *, uint32_t first);
 	/* Optional. Send what is being collected, do not wait for more. */
@@ -83,6 +97,8 @@ struct output_ops {
 /* All kinds, NULL-terminated, and by name (NULL: none such). */
 extern const struct output_ops *const output_registry[];
 const struct output_ops *output_find(const char *name);
+
+bool output_exactly_once(const struct config_output *);
 
 /* The default wait of sinks without descriptors of their own: poll of wake_fd. */
 void output_wait_fd(int wake_fd, int timeout_ms);

@@ -1,6 +1,7 @@
 /* One row for each kind of output: X(name) stands for `const struct output_ops output_name` in name.c. */
 #include <string.h>
 
+#include "config/config.h"
 #include "router/output/output.h"
 
 #define OUTPUTS \
@@ -16,6 +17,11 @@ OUTPUTS
 #define X(name) &output_##name,
 const struct output_ops *const output_registry[] = { OUTPUTS NULL };
 #undef X
+
+bool output_exactly_once(const struct config_output *output)
+{
+	return output->ops->exactly_once && output->ops->exactly_once(output);
+}
 
 const struct output_ops *output_find(const char *name)
 {

@@ -22,6 +22,7 @@ OUTPUT = 'router/output/output.h'
 FORMAT = 'router/format/format.h'
 CHUNK, BATCH = 'router/lane/chunk.h', 'router/lane/batch.h'
 KAFKA = 'router/kafka/*.h'
+COMMITS = 'router/lane/commit_point.h'
 LANE = 'router/lane/*.h'
 PLAN = 'router/plan.h'
 OBSERVE = 'router/observe/*.h'
@@ -38,8 +39,8 @@ MAY_USE = {
     'config/*': [BASE, MATCH, POLICY, CLASSIFIER, INPUT, OUTPUT, FORMAT, 'router/output/file_path.h'],
     'router/format/*': [BASE, EVENT, SETTINGS, CONFIG, CLASSIFIER, BATCH],
     'router/kafka/*': [BASE, SETTINGS],
-    'router/output/*': [BASE, KAFKA, EVENT, SETTINGS, CONFIG, CLASSIFIER, FORMAT, CHUNK, BATCH, 'router/lane/lane.h'],
-    'router/input/*': [BASE, KAFKA, SETTINGS, CONFIG, CHUNK],
+    'router/output/*': [BASE, KAFKA, EVENT, SETTINGS, CONFIG, CLASSIFIER, FORMAT, CHUNK, BATCH, COMMITS, 'router/lane/lane.h'],
+    'router/input/*': [BASE, KAFKA, SETTINGS, CONFIG, CHUNK, COMMITS],
     'router/lane/*': [BASE, EVENT, MATCH, CONFIG, CLASSIFIER, OUTPUT, PLAN, OBSERVE],
     'router/observe/*': [BASE, LANE, CONFIG],
     'router/plan.*': [BASE, EVENT, MATCH, POLICY, CLASSIFIER, CONFIG, OUTPUT],
