@@ -333,11 +333,35 @@ void classifier_close(struct classifier *c)
 	free(c);
 }
 
+static const struct {
+	const char *id;
+	enum audit_class class_;
+} log_rules[CLASSIFIER_LOG_RULES] = {
+	[CLASSIFIER_LOG_ACTIVITY] = { "gcp-activity", ADMIN_ACTIVITY },
+	[CLASSIFIER_LOG_ACCESS_READ] = { "gcp-data-access-read", ADMIN_READ },
+	[CLASSIFIER_LOG_ACCESS_WRITE] = { "gcp-data-access-write", DATA_WRITE },
+};
+
+/* The log that the event was found in has the last word on whether it is ADMIN_ACTIVITY. */
+static struct verdict agree_with_log(const struct classifier *c, const struct attributes *a, struct verdict v)
+{
+	enum classifier_log_rule rule = CLASSIFIER_LOG_ACTIVITY;
+	if ((v.class_ == ADMIN_ACTIVITY) == (a->log == EVENT_LOG_ACTIVITY))
+		return v;
+	if (a->log == EVENT_LOG_DATA_ACCESS) {
+		bool reads = !a->verb.len || view_eq(a->verb, VIEW("get")) || view_eq(a->verb, VIEW("list")) ||
+			view_eq(a->verb, VIEW("watch")) || view_eq(a->verb, VIEW("head")) || view_eq(a->verb, VIEW("options"));
+		rule = reads ? CLASSIFIER_LOG_ACCESS_READ : CLASSIFIER_LOG_ACCESS_WRITE;
+	}
+	return (struct verdict){ log_rules[rule].class_, (uint16_t)(c->n_rules + rule) };
+}
+
 struct verdict classifier_classify(const struct classifier *c, const struct attributes *a)
 {
 	int rule = matcher_first(c->matcher, a);
 	assert(rule != MATCHER_NONE);
-	return (struct verdict){ c->rules[rule].class_, (uint16_t)rule };
+	struct verdict v = { c->rules[rule].class_, (uint16_t)rule };
+	return a->log == EVENT_LOG_UNKNOWN ? v : agree_with_log(c, a, v);
 }
 
 size_t classifier_rules(const struct classifier *c)
@@ -347,14 +371,14 @@ size_t classifier_rules(const struct classifier *c)
 
 const char *classifier_rule_id(const struct classifier *c, uint16_t rule)
 {
-	assert(rule < c->n_rules);
-	return c->rules[rule].id;
+	assert(rule < c->n_rules + CLASSIFIER_LOG_RULES);
+	return rule < c->n_rules ? c->rules[rule].id : log_rules[rule - c->n_rules].id;
 }
 
 enum audit_class classifier_rule_class(const struct classifier *c, uint16_t rule)
 {
-	assert(rule < c->n_rules);
-	return c->rules[rule].class_;
+	assert(rule < c->n_rules + CLASSIFIER_LOG_RULES);
+	return rule < c->n_rules ? c->rules[rule].class_ : log_rules[rule - c->n_rules].class_;
 }
 
 const char *classifier_name(const struct classifier *c)

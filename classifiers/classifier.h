@@ -47,7 +47,19 @@ struct verdict {
 
 struct verdict classifier_classify(const struct classifier *, const struct attributes *);
 
-size_t classifier_rules(const struct classifier *);
+/*
+ * Events that went through Google's log (attributes.log) stand in one of two logs already, and that decides: where the table
+ * has the event on the other side, these rules say what it is. They belong to every table, behind its own rules, and cannot
+ * be overridden.
+ */
+enum classifier_log_rule {
+	CLASSIFIER_LOG_ACTIVITY,     /* "gcp-activity": the Admin Activity log */
+	CLASSIFIER_LOG_ACCESS_READ,  /* "gcp-data-access-read": the Data Access log; a verb that reads, or none */
+	CLASSIFIER_LOG_ACCESS_WRITE, /* "gcp-data-access-write": the Data Access log; any other verb */
+	CLASSIFIER_LOG_RULES
+};
+
+size_t classifier_rules(const struct classifier *); /* of the table; verdicts have up to CLASSIFIER_LOG_RULES more */
 const char *classifier_rule_id(const struct classifier *, uint16_t rule); /* valid as long as the classifier */
 enum audit_class classifier_rule_class(const struct classifier *, uint16_t rule); /* overrides applied */
 const char *classifier_name(const struct classifier *);

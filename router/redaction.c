@@ -10,6 +10,7 @@ void redaction_finish(struct redaction *x)
 	edits_finish(&x->edits);
 	buf_finish(&x->bytes);
 	decode_destroy(x->decoder);
+	unwrap_finish(&x->unwrap);
 	*x = (struct redaction){ 0 };
 }
 
@@ -44,7 +45,7 @@ const struct event *redaction_event(struct redaction *x, const struct redactor *
 	x->bytes.len = edits_apply(&x->edits, e->bytes, x->bytes.ptr);
 	if (!x->decoder)
 		x->decoder = decode_create(DECODE_BEST);
-	enum decode_result result = decode_line(x->decoder, buf_view(&x->bytes), &x->event, &end);
+	enum decode_result result = unwrap_decode(&x->unwrap, x->decoder, buf_view(&x->bytes), &x->event, &end);
 	assert(result == DECODE_OK); /* what makes an event one is never cut */
 	(void)result;
 	return &x->event;

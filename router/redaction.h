@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "router/event/decode.h"
+#include "router/event/unwrap.h"
 #include "router/policy/redact.h"
 
 /* All zero is valid. */
@@ -17,6 +18,7 @@ struct redaction {
 	struct edits edits;
 	struct buf bytes;
 	struct decoder *decoder;
+	struct unwrap unwrap;
 	struct event event;
 };
 
@@ -31,8 +33,3 @@ const struct event *redaction_event(struct redaction *, const struct redactor *r
 /* The same for a line that is no event. True: something was cut, and it is no JSON any more. */
 bool redaction_line(struct redaction *, const struct redactor *r, struct view line, struct view *ret_line,
 	_Atomic uint64_t *counts);
-
-static inline bool redaction_made(const struct redaction *r, const struct event *e)
-{
-	return e == &r->event;
-}

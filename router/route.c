@@ -49,6 +49,7 @@ void feed_destroy(struct feed *f)
 		return;
 	decode_destroy(f->decoder);
 	decode_destroy(f->item_decoder);
+	unwrap_finish(&f->unwrap);
 	ledger_destroy(f->ledger);
 	free(f->next_seq);
 	free(f->batches);
@@ -161,7 +162,7 @@ static void broken_line(struct feed *f, struct view line, enum decode_result res
 {
 	char where[TROUBLE_ROOM], reason[LINE_REASON_ROOM];
 	(void)snprintf(where, sizeof where, "%s:%llu", origin->file, (unsigned long long)number);
-	const char *code = line_diagnose(line, result, at, reason);
+	const char *code = line_diagnose(line, result, at, unwrap_why(&f->unwrap), reason);
 	struct view kept;
 	bool cut = redaction_line(&f->redaction, f->plan->config->redact, line, &kept, f->counters.redacted);
 	struct dead_letter letter = {
@@ -180,10 +181,11 @@ static void broken_line(struct feed *f, struct view line, enum decode_result res
 
 /* ---- one event ---- */
 
-/* Redaction made it: its bytes are gone with the next event. */
+/* Redaction or unwrapping made it: its bytes are not the chunk's, and are gone with the next event. */
 static bool is_made(const struct feed *f, const struct event *e)
 {
-	return redaction_made(&f->redaction, e) || redaction_made(&f->lane_redaction, e);
+	const struct chunk *c = f->chunk;
+	return !c || e->bytes.ptr < c->bytes || e->bytes.ptr >= c->bytes + c->len;
 }
 
 /* What a record keeps of an event beside its bytes. */
@@ -337,6 +339,7 @@ static int route_list(struct feed *f, uint64_t end, const struct feed_origin *or
 	struct list_items items;
 	struct view item;
 	struct buf whole = { 0 };
+	f->unwrap.why = NULL;
 	decode_list(f->decoder, &items);
 	line_complete_items(&items, f->item_decoder, &whole);
 	struct chunk *chunk = chunk_adopt(f->routing->budget, &whole);
@@ -353,6 +356,38 @@ static int route_list(struct feed *f, uint64_t end, const struct feed_origin *or
 	int r = span_end(f, end);
 	chunk_release(chunk);
 	return r;
+}
+
+/* ---- what is no event by itself ---- */
+
+/* Each text in a wrapper is an event, or a dead letter of its own. */
+static void route_texts(struct feed *f, const struct feed_origin *origin, uint64_t number)
+{
+	struct view item;
+	struct event e;
+	enum decode_result result;
+	while (unwrap_next(&f->unwrap, f->item_decoder, &item, &result, &e)) {
+		if (result == DECODE_OK)
+			route_event(f, &e);
+		else
+			broken_line(f, item, DECODE_NOT_EVENT, 0, origin, number);
+	}
+}
+
+static void route_other(struct feed *f, struct view line, enum decode_result result, size_t at, struct event *e,
+	const struct feed_origin *origin, uint64_t number)
+{
+	switch (unwrap_line(&f->unwrap, line, result, f->item_decoder, e)) {
+	case UNWRAP_EVENT:
+		route_event(f, e);
+		break;
+	case UNWRAP_TEXTS:
+		route_texts(f, origin, number);
+		break;
+	case UNWRAP_NONE:
+		broken_line(f, line, result, at, origin, number);
+		break;
+	}
 }
 
 /* ---- what inputs call ---- */
@@ -374,7 +409,7 @@ static int route_line(struct feed *f, struct chunk *chunk, struct view line, uin
 		if (r == 0)
 			span_begin(f, chunk);
 	} else if (result != DECODE_EMPTY) {
-		broken_line(f, line, result, at, origin, number);
+		route_other(f, line, result, at, &e, origin, number);
 	}
 	return r;
 }

@@ -15,6 +15,7 @@
 #include "router/event/decode.h"
 #include "router/event/edit.h"
 #include "router/event/ladder.h"
+#include "router/event/unwrap.h"
 #include "router/input/input.h"
 #include "router/lane/batch.h"
 #include "router/lane/lane.h"
@@ -59,6 +60,7 @@ struct feed {
 	struct view cluster_view;       /* the same */
 	struct ledger *ledger;
 	struct decoder *decoder, *item_decoder;
+	struct unwrap unwrap;
 	uint64_t *next_seq;             /* a lane */
 	struct batch **batches;         /* a lane: being filled, of the span below */
 	struct batch **pushes;          /* a lane: what its queue gets of the span */

@@ -31,7 +31,7 @@ struct classify {
 	struct classifier *classifier;
 	struct attributes attributes;
 	struct buf line;
-	uint64_t events[CLASSIFIER_RULES_MAX], bytes[CLASSIFIER_RULES_MAX];
+	uint64_t events[CLASSIFIER_RULES_MAX + CLASSIFIER_LOG_RULES], bytes[CLASSIFIER_RULES_MAX + CLASSIFIER_LOG_RULES];
 };
 
 static void add_field(struct buf *line, const char *name, struct view value)
@@ -80,7 +80,7 @@ static void print_row(const char *name, uint64_t events, uint64_t bytes, uint64_
 static void print_summary(const struct classify *c)
 {
 	uint64_t events[AUDIT_CLASSES + 1] = { 0 }, bytes[AUDIT_CLASSES + 1] = { 0 }, billed_events = 0, billed = 0;
-	for (uint16_t i = 0; i < classifier_rules(c->classifier); i++) {
+	for (uint16_t i = 0; i < classifier_rules(c->classifier) + CLASSIFIER_LOG_RULES; i++) {
 		enum audit_class class_ = classifier_rule_class(c->classifier, i);
 		events[class_] += c->events[i];
 		bytes[class_] += c->bytes[i];
@@ -93,7 +93,7 @@ static void print_summary(const struct classify *c)
 	(void)printf("%-26s %10s  %10s  %7s  %s\n", "class and rule", "events", "bytes", "share", "in GKE");
 	for (enum audit_class k = 0; k < AUDIT_CLASSES; k++) {
 		print_row(audit_class_name(k), events[k], bytes[k], all, audit_class_billed(k) ? "billed" : "free");
-		for (uint16_t i = 0; i < classifier_rules(c->classifier); i++) {
+		for (uint16_t i = 0; i < classifier_rules(c->classifier) + CLASSIFIER_LOG_RULES; i++) {
 			char name[CLASSIFIER_RULE_ID_MAX + 4];
 			if (classifier_rule_class(c->classifier, i) != k || !c->events[i])
 				continue;

@@ -7,6 +7,7 @@
 #include "router/base/clock.h"
 #include "router/base/units.h"
 #include "router/event/decode.h"
+#include "router/event/unwrap.h"
 #include "router/input/lines.h"
 #include "router/input/reader.h"
 #include "router/lane/chunk.h"
@@ -18,6 +19,7 @@ static const uint64_t line_max = 64ull << 20, memory_max = 256ull << 20;
 
 struct files {
 	struct decoder *decoder, *item_decoder;
+	struct unwrap unwrap;
 	struct budget *budget;
 	struct files_result result;
 	bool (*visit)(void *context, const struct event *);
@@ -31,7 +33,7 @@ struct files {
 static void say_broken(struct files *f, struct view line, enum decode_result result, size_t at)
 {
 	char reason[LINE_REASON_ROOM];
-	(void)line_diagnose(line, result, at, reason);
+	(void)line_diagnose(line, result, at, unwrap_why(&f->unwrap), reason);
 	(void)fprintf(stderr, "%s:%llu: %s\n", f->name, (unsigned long long)f->line, reason);
 	f->result.broken++;
 }
@@ -47,6 +49,7 @@ static void visit_list(struct files *f)
 	struct list_items items;
 	struct buf whole = { 0 };
 	struct view item;
+	f->unwrap.why = NULL;
 	decode_list(f->decoder, &items);
 	line_complete_items(&items, f->item_decoder, &whole);
 	for (struct view rest = buf_view(&whole); !f->stopped && line_next(&rest, &item);) {
@@ -59,6 +62,27 @@ static void visit_list(struct files *f)
 			say_broken(f, item, result, at);
 	}
 	buf_finish(&whole);
+}
+
+static void visit_other(struct files *f, struct view line, enum decode_result result, size_t at, struct event *e)
+{
+	struct view item;
+	switch (unwrap_line(&f->unwrap, line, result, f->item_decoder, e)) {
+	case UNWRAP_EVENT:
+		visit_event(f, e);
+		break;
+	case UNWRAP_TEXTS:
+		while (!f->stopped && unwrap_next(&f->unwrap, f->item_decoder, &item, &result, e)) {
+			if (result == DECODE_OK)
+				visit_event(f, e);
+			else
+				say_broken(f, item, DECODE_NOT_EVENT, 0);
+		}
+		break;
+	case UNWRAP_NONE:
+		say_broken(f, line, result, at);
+		break;
+	}
 }
 
 static void visit_lines(struct files *f, struct view bytes)
@@ -74,7 +98,7 @@ static void visit_lines(struct files *f, struct view bytes)
 		else if (result == DECODE_LIST)
 			visit_list(f);
 		else if (result != DECODE_EMPTY)
-			say_broken(f, line, result, at);
+			visit_other(f, line, result, at, &e);
 	}
 }
 
@@ -157,5 +181,6 @@ struct files_result files_visit(char *const *paths, int n, bool (*visit)(void *c
 	budget_destroy(f.budget);
 	decode_destroy(f.decoder);
 	decode_destroy(f.item_decoder);
+	unwrap_finish(&f.unwrap);
 	return f.result;
 }

@@ -3,7 +3,7 @@
  * files -- how commands read FILE... or standard input: event by event, with progress on a terminal.
  *
  * Broken lines are told on stderr (FILE:LINE: why) and counted; they do not end the others. EventLists are read as their
- * completed items.
+ * completed items, wrappers of other clouds as what they hold (event/unwrap.h).
  */
 #include <stdbool.h>
 #include <stddef.h>

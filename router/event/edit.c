@@ -64,10 +64,23 @@ uint32_t edits_cut_members(struct edits *e, struct view object, const struct vie
 	return cut_members(e, object, names, n_names, NULL, 0);
 }
 
-uint32_t edits_cut_of_event(struct edits *e, const struct event *event, const struct view *names, uint32_t n_names)
+uint32_t edits_cut_bodies(struct edits *e, const struct event *event, unsigned bodies)
 {
+	static const struct view names[][2] = {
+		[EVENT_PLAIN] = { { "requestObject", 13 }, { "responseObject", 14 } },
+		[EVENT_LOG_ENTRY] = { { "request", 7 }, { "response", 8 } },
+	};
 	const struct view known[] = { event->request_object, event->response_object, event->annotations, event->response_status.raw };
-	return cut_members(e, event->bytes, names, n_names, known, sizeof known / sizeof *known);
+	const struct view *first = names[event->form] + !(bodies & EDIT_REQUEST);
+	uint32_t n = !!(bodies & EDIT_REQUEST) + !!(bodies & EDIT_RESPONSE), count = 0;
+	if (event->form == EVENT_PLAIN)
+		return cut_members(e, event->bytes, first, n, known, sizeof known / sizeof *known);
+	struct text_walk walk = text_walk_start(event->bytes);
+	struct text_member m;
+	while (text_walk_next_past(&walk, &m, known, sizeof known / sizeof *known))
+		if (text_key_is(m.key, VIEW("protoPayload")))
+			count += cut_members(e, m.value, first, n, known, sizeof known / sizeof *known);
+	return count;
 }
 
 static const struct view metadata = { "metadata", 8 }, managed_fields = { "managedFields", 13 };
@@ -135,7 +148,8 @@ static void add_pair(struct edits *e, struct view name, struct view value)
 	text_add_quoted(&e->text, value);
 }
 
-static void add_member_at_end(struct edits *e, struct view object, struct view name, struct view value, bool wrap)
+/* `inside`: the member is put into an object of its own, of this name. Absent: it is not. */
+static void add_member_at_end(struct edits *e, struct view object, struct view name, struct view value, struct view inside)
 {
 	const char *brace = object.ptr + object.len - 1;
 	struct text_walk walk = text_walk_start(object);
@@ -143,10 +157,12 @@ static void add_member_at_end(struct edits *e, struct view object, struct view n
 	size_t at = e->text.len;
 	if (text_walk_next(&walk, &m))
 		buf_add_byte(&e->text, ',');
-	if (wrap)
-		buf_add_view(&e->text, VIEW("\"annotations\":{"));
+	if (inside.ptr) {
+		text_add_quoted(&e->text, inside);
+		buf_add_view(&e->text, VIEW(":{"));
+	}
 	add_pair(e, name, value);
-	if (wrap)
+	if (inside.ptr)
 		buf_add_byte(&e->text, '}');
 	add(e, brace, brace, at);
 }
@@ -156,12 +172,13 @@ void edits_set_annotation(struct edits *e, const struct event *event, struct vie
 	struct view annotations = event->annotations;
 	if (!annotations.len || annotations.ptr[0] != '{') {
 		/* Where `annotations` is no object, a second one after it wins, as every reader of JSON has it. */
-		add_member_at_end(e, event->bytes, name, value, true);
+		add_member_at_end(e, event->bytes, name, value,
+			event->form == EVENT_LOG_ENTRY ? VIEW("labels") : VIEW("annotations"));
 		return;
 	}
 	struct view present = text_get(annotations, name);
 	if (!present.len) {
-		add_member_at_end(e, annotations, name, value, false);
+		add_member_at_end(e, annotations, name, value, (struct view){ 0 });
 		return;
 	}
 	size_t at = e->text.len;

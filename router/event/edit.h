@@ -56,8 +56,12 @@ void edits_replace(struct edits *, struct view range, struct view replacement);
  * own.
  */
 uint32_t edits_cut_members(struct edits *, struct view object, const struct view *names, uint32_t n_names);
-/* The same for members of the event itself, without another look into its bodies. */
-uint32_t edits_cut_of_event(struct edits *, const struct event *, const struct view *names, uint32_t n_names);
+/*
+ * The same for the event's bodies, wherever its form has them (a LogEntry: request and response of protoPayload), without another
+ * look into them.
+ */
+enum edit_body { EDIT_REQUEST = 1, EDIT_RESPONSE = 2 };
+uint32_t edits_cut_bodies(struct edits *, const struct event *, unsigned bodies);
 
 /*
  * metadata.managedFields of an object, of a list's items and of a Table's rows (k8s.io/apiserver/pkg/audit/request.go,
@@ -67,7 +71,7 @@ uint32_t edits_cut_managed_fields(struct edits *, struct view object);
 
 /*
  * Makes annotations.NAME = "VALUE": replaces the value of a present one, adds a member to a present object, adds
- * `annotations` itself as the event's last member where there is none. Once an event and name.
+ * `annotations` itself as the event's last member where there is none. Once an event and name. Of a LogEntry they are `labels`.
  */
 void edits_set_annotation(struct edits *, const struct event *, struct view name, struct view value);
 

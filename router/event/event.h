@@ -19,6 +19,15 @@ enum event_flag {
 	EVENT_LONE_SURROGATE = 1 << 1, /* some string holds \ud800..\udfff without its other half */
 };
 
+/* What the bytes are: where the parts below stand in them. */
+enum event_form {
+	EVENT_PLAIN,     /* an audit.k8s.io Event */
+	EVENT_LOG_ENTRY, /* Google's LogEntry of one (event/log_entry.h says what it can tell) */
+};
+
+/* In which of Google's logs a LogEntry stood: what decides between ADMIN_ACTIVITY and the other classes. */
+enum event_log { EVENT_LOG_UNKNOWN, EVENT_LOG_ACTIVITY, EVENT_LOG_DATA_ACCESS };
+
 enum event_stage { STAGE_UNKNOWN, STAGE_REQUEST_RECEIVED, STAGE_RESPONSE_STARTED, STAGE_RESPONSE_COMPLETE, STAGE_PANIC };
 enum event_level { LEVEL_UNKNOWN, LEVEL_NONE, LEVEL_METADATA, LEVEL_REQUEST, LEVEL_REQUEST_RESPONSE };
 
@@ -45,6 +54,8 @@ struct event_status {
 struct event {
 	struct view bytes; /* the JSON object, from { to } */
 	unsigned flags;    /* enum event_flag */
+	enum event_form form;
+	enum event_log log;
 
 	struct view kind, api_version, level_text, audit_id, stage_text, request_uri, verb, user_agent;
 	enum event_level level; /* of level_text */

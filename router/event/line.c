@@ -87,8 +87,10 @@ static const char *say(char *reason, const char *sentence, const char *code)
 	return code;
 }
 
-const char *line_diagnose(struct view line, enum decode_result result, size_t at, char *reason)
+const char *line_diagnose(struct view line, enum decode_result result, size_t at, const char *why, char *reason)
 {
+	if (why)
+		return say(reason, why, "not_an_event");
 	if (result == DECODE_NOT_EVENT)
 		return say(reason, "JSON, but not an audit event (kind Event or none, stage and verb as text)",
 			"not_an_event");

@@ -11,6 +11,7 @@
 #include "router/base/buf.h"
 #include "router/base/clock.h"
 #include "router/event/decode.h"
+#include "router/event/unwrap.h"
 #include "router/lane/batch.h"
 #include "router/lane/chunk.h"
 #include "router/lane/lane_private.h"
@@ -58,6 +59,7 @@ struct backlog {
 	struct batch *ahead;            /* begun by a record that did not belong to the batch before it */
 	uint64_t ahead_last;
 	struct decoder *decoder;
+	struct unwrap unwrap;
 	struct attributes attributes;
 };
 
@@ -399,7 +401,7 @@ static void add_record(struct backlog *b, struct batch *batch, const struct spoo
 	record->class_ = r->class_;
 	batch->bytes += r->event.len;
 	batch_set_rule(batch, batch->n - 1, r->rule);
-	if (decode_line(b->decoder, record->bytes, &e, &end) != DECODE_OK)
+	if (unwrap_decode(&b->unwrap, b->decoder, record->bytes, &e, &end) != DECODE_OK)
 		return; /* the spool's checksum was right, so it is what was put in: formats cope with what has no fields */
 	attributes_of(&e, &b->attributes);
 	record_fill(batch, record, &e, &b->attributes, b->lane->options.key);
@@ -520,6 +522,7 @@ void backlog_close(struct backlog *b)
 	batch_free(b->ahead);
 	spool_close(b->spool);
 	decode_destroy(b->decoder);
+	unwrap_finish(&b->unwrap);
 	free(b->spans);
 	free(b);
 }

@@ -123,9 +123,20 @@ void batch_detach(struct batch *b)
 	chunk_release(c);
 }
 
+/* Of the records' bytes those that the chunk has: the others are in the arena already. */
+static uint64_t bytes_in_chunk(const struct batch *b)
+{
+	uint64_t bytes = 0;
+	if (!b->arena_bytes)
+		return b->bytes;
+	for (uint32_t i = 0; i < b->n; i++)
+		bytes += in_chunk(b->chunk, b->records[i].bytes) ? b->records[i].bytes.len : 0;
+	return bytes;
+}
+
 void batch_detach_if_small(struct batch *b)
 {
-	if (b->chunk && b->bytes < b->chunk->len / SMALL_PART)
+	if (b->chunk && bytes_in_chunk(b) < b->chunk->len / SMALL_PART)
 		batch_detach(b);
 }
 

@@ -93,7 +93,7 @@ struct view batch_rule(const struct batch *, uint32_t index);
 void batch_set_rule(struct batch *, uint32_t index, struct view rule);
 /* Memory that lives as long as the batch and never moves. Counted against the budget without waiting. */
 char *batch_alloc(struct batch *, size_t len);
-/* Copies out and lets the chunk go, if the records' bytes are less than a quarter of the chunk's. */
+/* Copies out and lets the chunk go, if what the records have of it is less than a quarter of its bytes. */
 void batch_detach_if_small(struct batch *);
 /* Copies out whatever still points into the chunk, and lets it go. */
 void batch_detach(struct batch *);

@@ -129,6 +129,12 @@ static void take_resource(const struct event *e, struct attributes *ret)
 	ret->path = (struct view){ NULL, 0 };
 	if (!view_eq(e->verb, VIEW("create")) && !view_eq(e->verb, VIEW("update")))
 		return;
+	if (e->form == EVENT_LOG_ENTRY) {
+		/* It has the path with the object's name put in, where the URL of a create has none. */
+		if (view_eq(e->verb, VIEW("create")) && !e->object_ref.subresource.len)
+			ret->name = (struct view){ 0 };
+		return;
+	}
 	struct request_target target;
 	if (!parse_target(path_of(e->request_uri, ret->path_room), &target))
 		return; /* no URL that tells: what objectRef says is all there is */
@@ -147,6 +153,7 @@ void attributes_of(const struct event *e, struct attributes *ret)
 	ret->stage = e->stage;
 	ret->code = e->response_status.present ? e->response_status.code : 0;
 	ret->audit_id = e->audit_id;
+	ret->log = e->log;
 	ret->cluster = absent;
 	ret->is_resource = e->object_ref.present;
 	if (ret->is_resource) {

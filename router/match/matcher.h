@@ -36,6 +36,7 @@ struct attributes {
 	struct view path; /* decoded, without query; only for non-resource requests */
 	enum event_stage stage;
 	int32_t code;         /* 0: none */
+	enum event_log log;   /* for the classifier */
 	struct view audit_id; /* for sample */
 	struct view cluster;  /* whence it came: absent after attributes_of, for the caller to set */
 	char path_room[ATTRIBUTES_PATH_MAX];

@@ -44,6 +44,7 @@ static struct view level_range(const struct event *e)
 	return text_get(e->bytes, VIEW("level"));
 }
 
+/* A LogEntry has no level to be lowered: what is cut is all that says so. */
 static void lower_level(const struct event *e, enum event_level to, struct edits *edits)
 {
 	static const struct view quoted[] = {
@@ -60,13 +61,12 @@ static void lower_level(const struct event *e, enum event_level to, struct edits
 /* An event without a known level may hold bodies too: they go all the same. */
 void policy_edit(struct policy_decision d, const struct event *e, struct edits *edits)
 {
-	static const struct view bodies[] = { { "responseObject", 14 }, { "requestObject", 13 } };
 	assert(d.level != LEVEL_NONE && d.level != LEVEL_UNKNOWN);
 	lower_level(e, d.level, edits);
-	uint32_t cut = d.level == LEVEL_METADATA ? 2 : d.level == LEVEL_REQUEST ? 1 : 0;
-	bool request = e->request_object.len && cut < 2, response = e->response_object.len && cut < 1;
-	if ((cut > 0 && e->response_object.len) || (cut > 1 && e->request_object.len))
-		(void)edits_cut_of_event(edits, e, bodies, cut);
+	unsigned cut = d.level == LEVEL_METADATA ? EDIT_REQUEST | EDIT_RESPONSE : d.level == LEVEL_REQUEST ? EDIT_RESPONSE : 0;
+	bool request = e->request_object.len && !(cut & EDIT_REQUEST), response = e->response_object.len && !(cut & EDIT_RESPONSE);
+	if ((cut & EDIT_RESPONSE && e->response_object.len) || (cut & EDIT_REQUEST && e->request_object.len))
+		(void)edits_cut_bodies(edits, e, cut);
 	if (!d.omit_managed_fields)
 		return;
 	if (request && !view_eq(e->verb, VIEW("patch"))) /* patches are logged as they were sent */

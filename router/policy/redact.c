@@ -121,6 +121,57 @@ bool redact_hint(struct view bytes, unsigned kinds)
 	       redact_has_hidden(bytes);
 }
 
+/* ---- the parts of an event, in either form ---- */
+
+enum part { PART_OTHER, PART_BODY, PART_ANNOTATIONS, PART_STATUS, PART_URI };
+
+struct part_walk {
+	struct text_walk outer, inner; /* inner: of a LogEntry's protoPayload */
+	bool log_entry;
+};
+
+static struct part_walk part_walk_start(const struct event *e)
+{
+	return (struct part_walk){ .outer = text_walk_start(e->bytes), .log_entry = e->form == EVENT_LOG_ENTRY };
+}
+
+static enum part part_of_key(const struct part_walk *w, struct view key, bool inner)
+{
+	static const struct {
+		struct view plain, entry, payload;
+		enum part part;
+	} rows[] = {
+		{ { "requestObject", 13 }, { NULL, 0 }, { "request", 7 }, PART_BODY },
+		{ { "responseObject", 14 }, { NULL, 0 }, { "response", 8 }, PART_BODY },
+		{ { "annotations", 11 }, { "labels", 6 }, { NULL, 0 }, PART_ANNOTATIONS },
+		{ { "responseStatus", 14 }, { NULL, 0 }, { "status", 6 }, PART_STATUS },
+		{ { "requestURI", 10 }, { NULL, 0 }, { "resourceName", 12 }, PART_URI },
+	};
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		struct view name = !w->log_entry ? rows[i].plain : inner ? rows[i].payload : rows[i].entry;
+		if (name.ptr && text_key_is(key, name))
+			return rows[i].part;
+	}
+	return PART_OTHER;
+}
+
+/* Every member, also those of a name that is said twice: the last counts for readers, but the bytes of the others leave too. */
+static bool part_walk_next(struct part_walk *w, enum part *ret_part, struct text_member *ret)
+{
+	if (text_walk_next(&w->inner, ret)) {
+		*ret_part = part_of_key(w, ret->key, true);
+		return true;
+	}
+	if (!text_walk_next(&w->outer, ret))
+		return false;
+	if (w->log_entry && text_key_is(ret->key, VIEW("protoPayload")) && ret->value.ptr[0] == '{') {
+		w->inner = text_walk_start(ret->value);
+		return part_walk_next(w, ret_part, ret);
+	}
+	*ret_part = part_of_key(w, ret->key, false);
+	return true;
+}
+
 /* ---- an event ---- */
 
 /* What the request is about, whatever its bodies say of themselves. */
@@ -154,7 +205,8 @@ static bool look_worth_it(const struct event *e, const struct redact_target *t)
 {
 	bool bodies = e->request_object.len || e->response_object.len, patch = has_webhook_patch(e);
 	if (t->kinds)
-		return bodies || patch || e->response_status.code >= 400;
+		return bodies || patch || e->response_status.code >= 400 ||
+		       (e->form == EVENT_LOG_ENTRY && e->response_status.message.len);
 	return (bodies || patch) && redact_hint(e->bytes, t->wanted);
 }
 
@@ -191,19 +243,35 @@ static void look_into_body(const struct redact_target *t, struct redact_work *w,
 		redact_sink_value(sink, body, VIEW(REDACT_MARK), (enum redact_kind)__builtin_ctz(t->kinds));
 }
 
-/* Every member of that name: the last counts for readers, but the bytes of the others leave too. */
+/* A LogEntry's body is always an object: what Google calls a k8s.io/Patch may hold a JSON patch as a member. */
+static void look_into_patch(const struct redact_target *t, struct redact_work *w, struct redact_sink *sink, struct view body)
+{
+	struct view type = text_get(body, VIEW("@type"));
+	struct text_walk walk = text_walk_start(body);
+	struct text_member m;
+	if (!view_eq(type, VIEW("\"k8s.io/Patch\"")))
+		return;
+	while (text_walk_next(&walk, &m))
+		if (m.value.ptr[0] == '[')
+			look_into_body(t, w, sink, m.value);
+}
+
 static void look_into(const struct redact_target *t, struct redact_work *w, struct redact_sink *sink, const struct event *e)
 {
-	struct text_walk walk = text_walk_start(e->bytes);
+	struct part_walk walk = part_walk_start(e);
 	struct text_member m;
+	enum part part;
 	bool hidden = t->wanted & 1u << REDACT_TOKENS && redact_has_hidden(e->bytes);
-	while (text_walk_next(&walk, &m)) {
-		if (text_key_is(m.key, VIEW("requestObject")) || text_key_is(m.key, VIEW("responseObject")))
+	while (part_walk_next(&walk, &part, &m)) {
+		if (part == PART_BODY) {
 			look_into_body(t, w, sink, m.value);
-		else if (text_key_is(m.key, VIEW("annotations")))
+			if (walk.log_entry)
+				look_into_patch(t, w, sink, m.value);
+		} else if (part == PART_ANNOTATIONS) {
 			look_into_annotations(t, w, sink, m.value);
-		else if (text_key_is(m.key, VIEW("responseStatus")))
+		} else if (part == PART_STATUS) {
 			redact_find(t, w, sink, m.value, (struct redact_role){ .name = ROLE_OBJECT });
+		}
 		if (hidden)
 			find_hidden_tokens(w, sink, m.value);
 	}
@@ -211,10 +279,11 @@ static void look_into(const struct redact_target *t, struct redact_work *w, stru
 
 static void look_into_urls(struct redact_work *w, struct redact_sink *sink, const struct event *e)
 {
-	struct text_walk walk = text_walk_start(e->bytes);
+	struct part_walk walk = part_walk_start(e);
 	struct text_member m;
-	while (text_walk_next(&walk, &m)) {
-		if (!text_key_is(m.key, VIEW("requestURI")) || m.value.ptr[0] != '"')
+	enum part part;
+	while (part_walk_next(&walk, &part, &m)) {
+		if (part != PART_URI || m.value.ptr[0] != '"')
 			continue;
 		struct redact_sink inside = redact_sink_inside(sink, m.value, &w->text);
 		redact_url(&inside, inside.text);
@@ -253,8 +322,12 @@ static size_t safe_length(const struct redactor *r, struct view line)
 		{ "ata\"", 4 }, /* data, stringData, binaryData */
 		{ "ata\\", 4 },
 		{ "oken\"", 5 },
+		{ "oken\\", 5 },
 		{ "env\"", 4 },
+		{ "env\\", 4 },
 		{ "value\"", 6 },
+		{ "value\\", 6 },
+		{ "Payload", 7 }, /* of a LogEntry */
 	};
 	if (r->n_rules || redact_has_hidden(line))
 		return 0;

@@ -87,6 +87,9 @@ static void take_kind(struct walk *w, struct redact_frame *f, struct view value)
 	if (value.ptr[0] != '"')
 		return;
 	struct view raw = { value.ptr + 1, value.len - 2 };
+	const char *dot = raw.len ? memrchr(raw.ptr, '.', raw.len) : NULL;
+	if (dot)
+		raw = (struct view){ dot + 1, (size_t)(raw.ptr + raw.len - dot) - 1 };
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		if (!text_key_is(raw, kinds[i].name))
 			continue;

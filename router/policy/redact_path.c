@@ -343,8 +343,70 @@ static void take_body(const struct hand *h, struct view body, const struct redac
 	}
 }
 
+/* ---- LogEntries ---- */
+
+/* Where a LogEntry has what a path of an Event leads to. Several rows of a name: all of these places. */
+static const struct entry_row {
+	struct view name, second; /* first key of the path; the second one, absent: any */
+	struct view places[3];    /* keys from the entry down */
+	uint32_t taken;           /* so many steps of the path stand for that place (those that it has) */
+} entry_rows[] = {
+#define TEXT(literal) { literal, sizeof(literal) - 1 }
+	{ TEXT("requestObject"), { 0 }, { TEXT("protoPayload"), TEXT("request") }, 1 },
+	{ TEXT("responseObject"), { 0 }, { TEXT("protoPayload"), TEXT("response") }, 1 },
+	{ TEXT("responseStatus"), { 0 }, { TEXT("protoPayload"), TEXT("status") }, 1 },
+	{ TEXT("annotations"), { 0 }, { TEXT("labels") }, 1 },
+	{ TEXT("user"), TEXT("username"), { TEXT("protoPayload"), TEXT("authenticationInfo"), TEXT("principalEmail") }, 2 },
+	{ TEXT("sourceIPs"), { 0 }, { TEXT("protoPayload"), TEXT("requestMetadata"), TEXT("callerIp") }, 2 },
+	{ TEXT("userAgent"), { 0 }, { TEXT("protoPayload"), TEXT("requestMetadata"), TEXT("callerSuppliedUserAgent") }, 1 },
+	/* The path and what objectRef has of it are one text there, which goes as a whole. */
+	{ TEXT("requestURI"), { 0 }, { TEXT("protoPayload"), TEXT("resourceName") }, REDACT_STEPS_MAX },
+	{ TEXT("requestURI"), { 0 }, { TEXT("protoPayload"), TEXT("authorizationInfo"), TEXT("resource") }, REDACT_STEPS_MAX },
+	{ TEXT("objectRef"), { 0 }, { TEXT("protoPayload"), TEXT("resourceName") }, REDACT_STEPS_MAX },
+	{ TEXT("objectRef"), { 0 }, { TEXT("protoPayload"), TEXT("authorizationInfo"), TEXT("resource") }, REDACT_STEPS_MAX },
+#undef TEXT
+};
+
+static void go_to_place(const struct hand *h, struct view value, const struct entry_row *row, unsigned depth,
+	const struct redact_step *steps, uint32_t n)
+{
+	struct text_walk walk = text_walk_start(value);
+	struct text_member m;
+	if (depth == 3 || !row->places[depth].ptr) {
+		if (view_eq(row->places[1], VIEW("request")) || view_eq(row->places[1], VIEW("response")))
+			take_body(h, value, steps, n);
+		else
+			follow(h, value, steps, n);
+		return;
+	}
+	bool array = value.ptr[0] == '['; /* its elements: as deep as this goes, authorizationInfo */
+	while (text_walk_next(&walk, &m))
+		if (!array && text_key_is(m.key, row->places[depth]))
+			go_to_place(h, m.value, row, depth + 1, steps, n);
+		else if (array && m.value.ptr[0] == '{')
+			go_to_place(h, m.value, row, depth, steps, n);
+}
+
+static void apply_to_entry(const struct hand *h, const struct event *e, const struct redact_path *path)
+{
+	for (size_t i = 0; i < sizeof entry_rows / sizeof *entry_rows; i++) {
+		const struct entry_row *row = &entry_rows[i];
+		const struct redact_step *second = path->n > 1 ? &path->steps[1] : NULL;
+		uint32_t taken = row->taken < path->n ? row->taken : path->n;
+		if (!view_eq(path->steps[0].key, row->name))
+			continue;
+		if (row->second.ptr && second && !second->any && !view_eq(second->key, row->second))
+			continue;
+		go_to_place(h, e->bytes, row, 0, path->steps + taken, path->n - taken);
+	}
+}
+
 static void apply_path(const struct hand *h, const struct event *e, const struct redact_path *path)
 {
+	if (e->form == EVENT_LOG_ENTRY) {
+		apply_to_entry(h, e, path);
+		return;
+	}
 	struct text_walk walk = text_walk_start(e->bytes);
 	struct text_member m;
 	const struct redact_step *first = &path->steps[0];

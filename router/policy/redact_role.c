@@ -19,6 +19,7 @@ static const struct {
 	{ { "binaryData", 10 }, WORD_BINARY_DATA },
 	{ { "token", 5 }, WORD_TOKEN },
 	{ { "kind", 4 }, WORD_KIND },
+	{ { "@type", 5 }, WORD_KIND }, /* of a LogEntry's bodies: core.k8s.io/v1.Secret */
 	{ { "items", 5 }, WORD_ITEMS },
 	{ { "rows", 4 }, WORD_ROWS },
 	{ { "object", 6 }, WORD_OBJECT },
