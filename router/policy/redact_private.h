@@ -8,6 +8,7 @@
  *   redact_role.c       what a place in an object means: the table that the walk and JSON pointers go by
  *   redact_sink.c       what was found becomes edits, also inside JSON that is kept as text
  *   redact_tokens.c     JWTs, `Bearer ...`, query parameters
+ *   redact_trigger.c    is there anything of these at all?
  *   redact_path.c       own rules
  *   redact_pseudonym.c  HMAC
  */

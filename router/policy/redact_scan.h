@@ -24,6 +24,20 @@ static inline bool scan_any(scan_bytes hits)
 	return (halves[0] | halves[1]) != 0;
 }
 
+/* The first place of a hit; there is one. Hits are bytes of 0xff among zeros. */
+static inline unsigned scan_first(scan_bytes hits)
+{
+	uint64_t halves[2];
+	memcpy(halves, &hits, sizeof halves);
+	uint64_t half = halves[0] ? halves[0] : halves[1];
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	unsigned bits = (unsigned)__builtin_ctzll(half);
+#else
+	unsigned bits = (unsigned)__builtin_clzll(half);
+#endif
+	return (halves[0] ? 0 : 8) + bits / 8;
+}
+
 /*
  * The first p in at..end with p[0] == first and p[distance] == second, after `fold` (0, or 0x20: letters of both cases) was
  * set in both. NULL: none.
@@ -42,14 +56,12 @@ static inline const char *scan_pair(const char *at, const char *end, char first,
 			break;
 		at += BLOCK;
 	}
-	while (end - at >= (ptrdiff_t)(STEP + distance)) {
+	for (; end - at >= (ptrdiff_t)(STEP + distance); at += STEP) {
 		scan_bytes hits = (scan_bytes)((scan_load(at) | folds) == ones) &
 				  (scan_bytes)((scan_load(at + distance) | folds) == twos);
 		if (scan_any(hits))
-			break;
-		at += STEP;
+			return at + scan_first(hits);
 	}
-	/* The rest, or the sixteen bytes with the hit. */
 	for (; end - at > (ptrdiff_t)distance; at++)
 		if (((uint8_t)*at | fold) == (uint8_t)first && ((uint8_t)at[distance] | fold) == (uint8_t)second)
 			return at;

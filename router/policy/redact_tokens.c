@@ -4,6 +4,7 @@
  */
 #include "router/policy/redact_private.h"
 #include "router/policy/redact_scan.h"
+#include "router/policy/redact_trigger.h"
 
 enum {
 	JWT_HEADER_MIN = 10,  /* "eyJhbGciOi" alone */
@@ -130,36 +131,9 @@ static void find_bearers(struct redact_sink *sink, struct view bytes)
 		at = folded_is(at, "bearer", 6) ? take_bearer(sink, at + 6, end) : at + 1;
 }
 
-/*
- * Is there "eyJ", or "b.a..r" in letters of any size? One pass for both, since most events hold neither. The last bytes are
- * looked at one by one, and overlap what went before.
- */
-static bool may_hold_token(struct view bytes)
-{
-	enum { STEP = sizeof(scan_bytes), BLOCK = 4 * STEP, REACH = 5 };
-	const scan_bytes zero = { 0 }, fold = zero + 0x20, e = zero + 'e', y = zero + 'y', j = zero + 'J', b = zero + 'b',
-			 a = zero + 'a', r = zero + 'r';
-	const char *at = bytes.ptr, *end = at + bytes.len;
-	while (end - at >= BLOCK + REACH) {
-		scan_bytes hits = zero;
-		for (const char *stop = at + BLOCK; at < stop; at += STEP) {
-			scan_bytes first = scan_load(at), third = scan_load(at + 2);
-			hits |= (scan_bytes)(first == e) & (scan_bytes)(third == j) & (scan_bytes)(scan_load(at + 1) == y);
-			hits |= (scan_bytes)((first | fold) == b) & (scan_bytes)((third | fold) == a) &
-				(scan_bytes)((scan_load(at + REACH) | fold) == r);
-		}
-		if (scan_any(hits))
-			return true;
-	}
-	for (; end - at > REACH; at++)
-		if (memcmp(at, "eyJ", 3) == 0 || folded_is(at, "be", 2))
-			return true;
-	return false;
-}
-
 void redact_tokens(struct redact_sink *sink, struct view bytes)
 {
-	if (!bytes.len || !may_hold_token(bytes))
+	if (!redact_trigger(bytes))
 		return;
 	find_jwts(sink, bytes);
 	find_bearers(sink, bytes);
@@ -213,8 +187,6 @@ static bool is_secret_name(struct view raw)
 {
 	char name[PARAMETER_NAME_MAX];
 	size_t n = 0;
-	if (!raw.len || !strchr("abcijkprstx%", raw.ptr[0] | (raw.ptr[0] == '%' ? 0 : 0x20)))
-		return false;
 	for (size_t i = 0; i < raw.len; i++) {
 		char c = raw.ptr[i];
 		if (n == sizeof name)
@@ -231,19 +203,71 @@ static bool is_secret_name(struct view raw)
 	return false;
 }
 
+#define FOLDED(a, b, c) (((unsigned)(a) | 0x20) << 16 | ((unsigned)(b) | 0x20) << 8 | ((unsigned)(c) | 0x20))
+
+/* Can one of secret_names begin like this? Few parameters of requests do. */
+static bool begins_like_secret(struct view parameter)
+{
+	if (parameter.len < 3)
+		return false;
+	const unsigned char *at = (const unsigned char *)parameter.ptr;
+	if (at[0] == '%' || at[1] == '%' || at[2] == '%')
+		return true;
+	switch (FOLDED(at[0], at[1], at[2])) {
+	case FOLDED('a', 'c', 'c'):
+	case FOLDED('a', 'p', 'i'):
+	case FOLDED('a', 's', 's'):
+	case FOLDED('a', 'u', 't'):
+	case FOLDED('b', 'e', 'a'):
+	case FOLDED('c', 'l', 'i'):
+	case FOLDED('c', 'r', 'e'):
+	case FOLDED('i', 'd', '_'):
+	case FOLDED('i', 'd', 't'):
+	case FOLDED('j', 'w', 't'):
+	case FOLDED('k', 'e', 'y'):
+	case FOLDED('p', 'a', 's'):
+	case FOLDED('p', 'r', 'i'):
+	case FOLDED('r', 'e', 'f'):
+	case FOLDED('s', 'e', 'c'):
+	case FOLDED('s', 'e', 's'):
+	case FOLDED('s', 'i', 'g'):
+	case FOLDED('t', 'o', 'k'):
+	case FOLDED('x', '-', 'a'):
+	case FOLDED('x', '-', 'g'):
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* The next `&`, `;` or `#`, or the end. */
+static const char *parameter_end(const char *at, const char *end)
+{
+	const scan_bytes zero = { 0 }, ampersand = zero + '&', semicolon = zero + ';', hash = zero + '#';
+	for (; end - at >= (ptrdiff_t)sizeof zero; at += sizeof zero) {
+		scan_bytes x = scan_load(at), hits = (scan_bytes)(x == ampersand) | (scan_bytes)(x == semicolon) |
+						     (scan_bytes)(x == hash);
+		if (scan_any(hits))
+			return at + scan_first(hits);
+	}
+	while (at < end && *at != '&' && *at != ';' && *at != '#')
+		at++;
+	return at;
+}
+
 /* The next parameter's value that has to go, or false. `*rest` begins behind a `?`, `&` or `;`. */
 static bool next_secret(struct view *rest, struct view *ret_value)
 {
 	while (rest->len) {
-		const char *at = rest->ptr, *end = at + rest->len, *equals = NULL;
-		for (; at < end && *at != '&' && *at != ';' && *at != '#'; at++)
-			if (*at == '=' && !equals)
-				equals = at;
-		struct view name = { rest->ptr, equals ? (size_t)(equals - rest->ptr) : 0 };
-		*rest = (struct view){ at < end ? at + 1 : end, at < end ? (size_t)(end - at) - 1 : 0 };
-		if (!equals || equals + 1 == at || !is_secret_name(name))
+		const char *at = rest->ptr, *end = at + rest->len, *stop = parameter_end(at, end);
+		struct view parameter = { at, (size_t)(stop - at) };
+		*rest = (struct view){ stop < end ? stop + 1 : end, stop < end ? (size_t)(end - stop) - 1 : 0 };
+		if (!begins_like_secret(parameter))
 			continue;
-		*ret_value = (struct view){ equals + 1, (size_t)(at - equals) - 1 };
+		const char *equals = memchr(at, '=', parameter.len);
+		if (!equals || equals + 1 == stop || !is_secret_name((struct view){ at, (size_t)(equals - at) }))
+			continue;
+		*ret_value = (struct view){ equals + 1, (size_t)(stop - equals) - 1 };
 		return true;
 	}
 	return false;

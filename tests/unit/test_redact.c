@@ -258,6 +258,43 @@ static void mistakes_are_named_with_their_place(void **state)
 	}
 }
 
+/* Each name in letters of both sizes, with each letter in turn as a percent escape, behind parameters of all lengths. */
+static void parameters_that_hold_secrets_are_known_by_name(void **state)
+{
+	static const char *const names[] = { "access_token", "accesstoken", "apikey", "api_key", "api-key", "assertion", "auth",
+		"auth_token", "authorization", "bearer", "bearer_token", "client_secret", "credential", "credentials", "id_token",
+		"idtoken", "jwt", "key", "passwd", "password", "private_key", "refresh_token", "secret", "session_token", "sig",
+		"signature", "token", "x-amz-credential", "x-amz-security-token", "x-amz-signature", "x-goog-signature" };
+	(void)state;
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+		for (size_t escaped = 0; escaped <= strlen(names[i]); escaped++) {
+			struct buf name = { 0 }, before = { 0 }, after = { 0 };
+			for (size_t j = 0; names[i][j]; j++) {
+				char c = names[i][j];
+				if (j == escaped)
+					buf_addf(&name, "%%%02x", (unsigned)c);
+				else
+					buf_add_byte(&name, (i + j + escaped) % 2 && c >= 'a' && c <= 'z' ? (char)(c - 0x20) : c);
+			}
+			for (int behind = 0; behind < 40; behind += 3) {
+				static const char format[] = "{\"stage\":\"ResponseComplete\",\"verb\":\"get\",\"requestURI\":"
+							     "\"/x?a%.*s=b%c%s=%s%cresourceVersion=1&tokens=2\"}";
+				buf_clear(&before);
+				buf_clear(&after);
+				buf_addf(&before, format, behind, "0123456789012345678901234567890123456789", "&;#"[behind % 3],
+					buf_text(&name), "some/thing", "&;#"[i % 3]);
+				buf_addf(&after, format, behind, "0123456789012345678901234567890123456789", "&;#"[behind % 3],
+					buf_text(&name), "[redacted]", "&;#"[i % 3]);
+				char *got = redact("tokens", buf_text(&before));
+				assert_string_equal(got, buf_text(&after));
+				free(got);
+			}
+			buf_finish(&name);
+			buf_finish(&before);
+			buf_finish(&after);
+		}
+}
+
 static void off_is_nothing_and_unsaid_the_default(void **state)
 {
 	struct problems problems = { 0 };
@@ -283,6 +320,7 @@ int main(void)
 		cmocka_unit_test(depth_is_no_matter),
 		cmocka_unit_test(broken_lines_end_before_their_bodies),
 		cmocka_unit_test(mistakes_are_named_with_their_place),
+		cmocka_unit_test(parameters_that_hold_secrets_are_known_by_name),
 		cmocka_unit_test(off_is_nothing_and_unsaid_the_default),
 	};
 	return cmocka_run_group_tests_name("redact", tests, NULL, NULL);
