@@ -130,7 +130,7 @@ static int span_end(struct feed *f, uint64_t end)
 		f->pushes[i] = NULL;
 		for (const struct batch *b = list; b; b = b->next)
 			n += batch_events(b);
-		if (list && lane_push(f->routing->lanes[i], list) < 0)
+		if (list && lane_push(f->routing->lanes[i], list, &f->patience) < 0)
 			f->counters.left += n;
 	}
 	if (!f->gave_up)

@@ -64,6 +64,7 @@ struct feed {
 	uint64_t *next_seq;             /* a lane */
 	struct batch **batches;         /* a lane: being filled, of the span below */
 	struct batch **pushes;          /* a lane: what its queue gets of the span */
+	struct patience patience;
 	struct feed_drops {
 		uint64_t events, bytes;
 	} *drops;                       /* a lane: what rules kept from it in the span below */

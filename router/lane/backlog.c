@@ -26,7 +26,6 @@ enum {
 	UNSYNCED_BYTES = 16 << 20,      /* an fsync at least every so many bytes ... */
 	UNSYNCED_MS = 100,              /* ... and so often, while spans wait for it */
 	FULL_RETRY_MS = 500,
-	ROOM_WAIT_MS = 500,             /* how long an input waits for room in the queue of a lane that could spool */
 	NAME_MAX_BYTES = 255,
 	MISFIT = 0x80,                  /* beside the class in the spool: a misfit (batch.h), dead letter to be */
 };
@@ -303,11 +302,11 @@ static bool is_late(struct backlog *b, int64_t *ret_left_ms)
 	(void)pthread_mutex_lock(&l->mutex);
 	if (l->head && l->head->pushed_ms < oldest)
 		oldest = l->head->pushed_ms;
-	int64_t full_since_ms = l->full_since_ms;
+	int64_t spool_at_ms = l->spool_at_ms;
 	(void)pthread_mutex_unlock(&l->mutex);
 	*ret_left_ms = oldest == INT64_MAX ? INT64_MAX : oldest + b->after_ms - now;
-	if (full_since_ms && full_since_ms + ROOM_WAIT_MS - now < *ret_left_ms)
-		*ret_left_ms = full_since_ms + ROOM_WAIT_MS - now;
+	if (spool_at_ms && spool_at_ms - now < *ret_left_ms)
+		*ret_left_ms = spool_at_ms - now;
 	return *ret_left_ms <= 0;
 }
 

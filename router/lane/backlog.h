@@ -3,8 +3,8 @@
  * backlog -- a lane's events on disk: what it could not pass on in time, kept in its spool until the sink has it.
  *
  * A lane is direct (queue to sink) or behind (queue to spool to sink). It falls behind when an event has waited for
- * `spool_after`, in the queue or in the sink, or an input for half a second for room in the queue: then what the sink
- * holds is written to the spool, in order, and after it the queue, over and over until the spool has been read to its end
+ * `spool_after`, in the queue or in the sink, or an input has no more patience (lane.h) to wait for room in the queue: then
+ * what the sink holds is written to the spool, in order, and after it the queue, over and over until the spool has been read to its end
  * with the queue empty. So order is kept, and an event is in the spool before it waits long, whatever the collector does.
  *
  * Safe:    a span is closed in the ledger once its events are in the spool and fsynced. Many appends share one fsync.

@@ -27,6 +27,10 @@ enum {
 	WAIT_MS = 1000,          /* the longest sleep of a worker with nothing to do */
 	NAP_MS = 2,              /* of a worker that has just worked: pushes meanwhile do not wake it one by one */
 	NAP_PART = 2,            /* but one that fills the queue to a half does */
+	ROOM_WAIT_MS = 500,      /* how long an input waits for room in the queue of a lane that could spool */
+	PATIENCE_PART = 20,      /* struct patience: this part of the time comes back */
+	RATE_MS = 500,           /* a lane's rate is measured over so long at least */
+	SLOW_BYTES_PER_MS = (32 << 20) / 1000,
 	FULL_WARN_MS = 5000,     /* an input that waits so long for a lane is worth a line in the log */
 };
 
@@ -319,13 +323,42 @@ static void drop(struct lane *l, struct batch *b)
 	batch_free(b);
 }
 
-/* Waits for room, under the mutex, and says so in the log when that takes long. */
-static void wait_for_room(struct lane *l, uint64_t pins)
+/* Has it passed on less than a spool would take, of late? Under the mutex. */
+static bool is_slow(struct lane *l, int64_t now)
+{
+	uint64_t delivered = lane_counters(l).delivered_bytes;
+	if (now - l->rate_ms[1] >= RATE_MS) {
+		l->rate_ms[0] = l->rate_ms[1];
+		l->rate_bytes[0] = l->rate_bytes[1];
+		l->rate_ms[1] = now;
+		l->rate_bytes[1] = delivered;
+	}
+	return delivered - l->rate_bytes[0] < (uint64_t)(now - l->rate_ms[0]) * SLOW_BYTES_PER_MS;
+}
+
+static int64_t patience_left(struct patience *p, int64_t now)
+{
+	int64_t back = (now - p->at_ms) / PATIENCE_PART;
+	p->spent_ms = back < p->spent_ms ? p->spent_ms - back : 0;
+	p->at_ms = p->spent_ms ? p->at_ms + back * PATIENCE_PART : now;
+	return p->spent_ms < ROOM_WAIT_MS ? ROOM_WAIT_MS - p->spent_ms : 0;
+}
+
+/*
+ * Waits for room, under the mutex, and says so in the log when that takes long. A lane with a spool is told until when: not at
+ * all when it is in trouble, and no longer than the input's patience when it is slow.
+ */
+static void wait_for_room(struct lane *l, uint64_t pins, struct patience *patience)
 {
 	struct timespec until;
+	if (l->stopping || queue_has_room(l, pins))
+		return;
+	const int64_t start = clock_steady_ms();
+	const bool slow = is_slow(l, start) && !l->backlogged;
+	const int64_t may_wait = l->trouble[0] ? 0 : slow ? patience_left(patience, start) : ROOM_WAIT_MS;
 	while (!l->stopping && !queue_has_room(l, pins)) {
-		if (!l->full_since_ms) {
-			l->full_since_ms = clock_steady_ms();
+		if (!l->spool_at_ms || l->spool_at_ms > start + may_wait) {
+			l->spool_at_ms = start + may_wait;
 			wake(l); /* so that it looks when to fall behind */
 		}
 		(void)clock_gettime(CLOCK_REALTIME, &until);
@@ -333,7 +366,9 @@ static void wait_for_room(struct lane *l, uint64_t pins)
 		if (pthread_cond_timedwait(&l->room, &l->mutex, &until) == ETIMEDOUT)
 			log_limited(LOG_WARN, l->fields, "the lane is full: its inputs wait for it");
 	}
-	l->full_since_ms = 0;
+	l->spool_at_ms = 0;
+	if (slow)
+		patience->spent_ms += clock_steady_ms() - start;
 }
 
 static void receive(struct lane *l, struct batch *b, int64_t now)
@@ -350,7 +385,7 @@ static void receive(struct lane *l, struct batch *b, int64_t now)
 	});
 }
 
-int lane_push(struct lane *l, struct batch *b)
+int lane_push(struct lane *l, struct batch *b, struct patience *patience)
 {
 	uint64_t pins = 0;
 	struct batch *last = b;
@@ -366,7 +401,7 @@ int lane_push(struct lane *l, struct batch *b)
 		drop(l, b);
 		return 0;
 	}
-	wait_for_room(l, pins);
+	wait_for_room(l, pins, patience);
 	if (l->stopping) {
 		(void)pthread_mutex_unlock(&l->mutex);
 		free_list(b); /* still held, at the source: the counters keep it */

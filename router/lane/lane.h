@@ -79,11 +79,22 @@ struct lane_options {
  */
 int lane_start(struct lane **ret_lane, const struct lane_options *, struct err *);
 /*
+ * How long an input may yet wait for lanes that could spool: half a second in all, refilled by a twentieth of the time that
+ * passes. What it waits for a lane that passes on 32 MiB/s is not counted, since a spool would be no faster. So lanes that are
+ * merely busy hold their input back instead of writing everything to the disk, and a slow or dead one costs the others of its
+ * input a twentieth of their time at most. One an input, used by its thread only; all zero is a full measure.
+ */
+struct patience {
+	int64_t spent_ms;
+	int64_t at_ms;   /* when that was */
+};
+
+/*
  * Takes the batch over, or all batches that a span has for a group (linked by `next`, each with its lane; the leader's queue).
  * Waits while the queue is full and the guarantee is at_least_once.
- * -ESHUTDOWN: the lane was stopped meanwhile; the batches were freed, their span stays open.
+ * -ESHUTDOWN: the lane was stopped meanwhile; the batches were freed, their span stays open. `patience` is the input's.
  */
-int lane_push(struct lane *, struct batch *);
+int lane_push(struct lane *, struct batch *, struct patience *patience);
 
 /* Events of its class that a rule kept from it: received, and dropped. Any thread. */
 void lane_drop(struct lane *, uint64_t events, uint64_t bytes);

@@ -1,6 +1,8 @@
 """Lanes against each other: what one output does must not be felt by another."""
 import json
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 CONFIG = """
 state_dir: state
@@ -68,3 +70,47 @@ def test_full_dead_letters_hold_only_their_own_lane(router):
     assert sorted(set(small.read_text().splitlines(True)), key=kept.index) == kept
     letters = (router.folder / 'state/dead-letters/outputs/small.ndjson').read_text().splitlines()
     assert {json.loads(letter)['event']['auditID'] for letter in letters} == {str(i) for i in range(10, 5000, 50)}
+
+
+class Slow(BaseHTTPRequestHandler):
+    """Takes twenty milliseconds a request."""
+
+    protocol_version = 'HTTP/1.1'
+    events = 0
+
+    def log_message(self, *_):
+        pass
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers['Content-Length']))
+        self.server.stopping.wait(0.02)
+        type(self).events += body.count(b'\n')
+        self.send_response(200)
+        self.send_header('Content-Length', '0')
+        self.end_headers()
+
+
+def test_a_slow_collector_does_not_slow_the_others(router):
+    """It is never late, only slow: no event waits for spool_after, but all would wait for it."""
+    server = ThreadingHTTPServer(('127.0.0.1', 0), Slow)
+    server.daemon_threads, server.stopping = True, threading.Event()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    n = 60000
+    lines = [event(i) for i in range(n)]
+    router.write('audit.log', ''.join(lines))
+    router.write('audit-router.yaml', CONFIG.replace("127.0.0.1:1/'", f"127.0.0.1:{server.server_port}/', batch_events: 100").replace(
+        'good: {', 'activity: { type: file, path: activity.ndjson, classes: [ADMIN_ACTIVITY] }\n  good: {'))
+    process = router.start('run', '-c', 'audit-router.yaml')
+    good = router.folder / 'good.ndjson'
+    try:
+        until = time.monotonic() + 60
+        while not (good.exists() and good.stat().st_size == sum(map(len, lines))) and time.monotonic() < until:
+            time.sleep(0.01)
+        assert good.read_text() == ''.join(lines)
+        assert Slow.events < n / 2
+    finally:
+        server.stopping.set()
+        process.terminate()
+        process.wait(60)
+        server.shutdown()
+        server.server_close()

@@ -93,7 +93,7 @@ void rig_push_events(struct rig *r, unsigned n, size_t filling)
 	struct batch *b = batch_create(r->budget, NULL);
 	for (unsigned i = 0; i < n; i++)
 		rig_add_event(r, b, filling, "-");
-	assert_int_equal(lane_push(r->lane, b), 0);
+	assert_int_equal(lane_push(r->lane, b, &(struct patience){ 0 }), 0);
 }
 
 void rig_pause_ms(long ms)

@@ -28,6 +28,7 @@ static uint32_t put(struct sink *sink, struct batch *b, uint32_t first)
 	(void)sink;
 	if (play.blocked)
 		return 0;
+	(void)poll(NULL, 0, play.pause_ms);
 	if (n > play.at_once)
 		n = play.at_once;
 	for (uint32_t i = first, end = first + n; i < end; i++) {
@@ -95,6 +96,7 @@ void rig_setup_spool(struct rig *r, uint64_t share, int guarantee, uint64_t spoo
 	play.blocked = play.refuse = false;
 	play.at_once = UINT32_MAX;
 	play.taken = play.flushed = 0;
+	play.pause_ms = 0;
 	(void)snprintf(r->folder, sizeof r->folder, "/tmp/audit-router-lane-XXXXXX");
 	assert_non_null(mkdtemp(r->folder));
 	r->output = (struct config_output){ .name = (char *)"out", .ops = &ops };
@@ -156,7 +158,7 @@ int rig_push_misfit(struct rig *r, const char *text, const char *misfit)
 	ledger_join(s, 0);
 	chunk_release(c);
 	uint64_t end = ledger_positions(r->ledger, NULL) + 1000;
-	int result = lane_push(r->lane, b);
+	int result = lane_push(r->lane, b, &r->patience);
 	ledger_commit(s, end, &seq);
 	return result;
 }

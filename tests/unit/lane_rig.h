@@ -18,6 +18,7 @@ extern struct play {
 	_Atomic bool blocked;      /* takes nothing */
 	_Atomic bool refuse;       /* refuses instead of delivering */
 	_Atomic uint32_t at_once;  /* most records a put takes */
+	_Atomic int pause_ms;      /* how long a put takes */
 	_Atomic uint64_t taken;
 	_Atomic uint64_t flushed;
 	char order[4096];          /* first byte of each record, as delivered */
@@ -30,6 +31,7 @@ struct rig {
 	struct dead_letters *dead;
 	struct ledger *ledger;
 	struct lane *lane;
+	struct patience patience;
 	char folder[64];
 	char spool[80];
 };

@@ -324,7 +324,7 @@ static void push_with_bad_ones(struct rig *r, unsigned n, const unsigned *bad, u
 			b = batch_create(r->budget, NULL);
 		rig_add_event(r, b, is_bad ? bad_filling : 10, is_bad ? "bad" : "-");
 		if (i == n / 3 || i == n - 1) {
-			assert_int_equal(lane_push(r->lane, b), 0);
+			assert_int_equal(lane_push(r->lane, b, &(struct patience){ 0 }), 0);
 			b = NULL;
 		}
 	}

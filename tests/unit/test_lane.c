@@ -163,6 +163,32 @@ static void what_is_spooled_outlives_the_lane(void **state)
 	rig_teardown(&r);
 }
 
+/*
+ * It takes a record every few milliseconds, so no event waits long and no input waits long at once; but all its inputs' time
+ * is spent with waiting.
+ */
+static void a_slow_lane_holds_its_input_for_a_while_only(void **state)
+{
+	struct rig r;
+	(void)state;
+	rig_setup_spool(&r, 150, AT_LEAST_ONCE, 64 << 20);
+	lane_stop(r.lane);
+	lane_join(r.lane);
+	r.output.common.spool_after_ms = 60000;
+	rig_start(&r, 150);
+	play.pause_ms = 5;
+	enum { SLOW = 400, QUEUED = 8 };
+	for (int i = 0; i < SLOW; i++)
+		assert_int_equal(rig_push(&r, "xy"), 0);
+	struct lane_counters c = lane_counters(r.lane);
+	assert_true(lane_held(&c) > QUEUED); /* what the queue has room for, and the sink */
+	assert_true(r.patience.spent_ms > 0);
+	play.pause_ms = 0;
+	rig_wait(rig_idle, &r);
+	assert_int_equal(play.taken, 2 * SLOW);
+	rig_teardown(&r);
+}
+
 enum { MANY = 300 };
 
 static void *push_many(void *context)
@@ -202,6 +228,7 @@ int main(void)
 		cmocka_unit_test(stopping_leaves_spans_open),
 		cmocka_unit_test(a_stalled_lane_spools_and_keeps_the_order),
 		cmocka_unit_test(what_is_spooled_outlives_the_lane),
+		cmocka_unit_test(a_slow_lane_holds_its_input_for_a_while_only),
 		cmocka_unit_test(a_full_spool_makes_the_input_wait),
 		cmocka_unit_test(finish_flushes_once_the_queue_is_empty),
 	};
