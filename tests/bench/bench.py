@@ -17,6 +17,8 @@ import subprocess
 import sys
 import time
 
+import bench_lanes
+
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = TOP / 'build'
 PROGRAMS = BUILD / 'tests' / 'bench'
@@ -223,7 +225,23 @@ def broker(options):
         yield b.bootstrap, delete
 
 
-COMPARISONS = {'memory': in_memory, 'files': to_files, 'http': to_http, 'kafka': to_kafka}
+def whole(work):
+    """A comparison that prints and judges by itself: tests/bench/bench_lanes.py."""
+    work.whole = True
+    return work
+
+
+@whole
+def lanes(options):
+    return bench_lanes.lanes(sys.modules[__name__], options)
+
+
+@whole
+def spool(options):
+    return bench_lanes.spool(sys.modules[__name__], options)
+
+
+COMPARISONS = {'memory': in_memory, 'files': to_files, 'http': to_http, 'kafka': to_kafka, 'lanes': lanes, 'spool': spool}
 
 
 def generated(options, size):
@@ -247,6 +265,8 @@ def main():
     parser.add_argument('--log', type=pathlib.Path, help='this log instead of a generated one')
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--rounds', type=int, default=5)
+    parser.add_argument('--seconds', type=float, default=10, help='of each run at half the rate, in `lanes` (default: %(default)s)')
+    parser.add_argument('--spool-bytes', type=int, default=10 << 30, help='in `spool` (default: 10 GiB)')
     parser.add_argument('--kafka', metavar='HOST:PORT', help='a broker that is there (its topics bench-* stay)')
     parser.add_argument('--folder', type=pathlib.Path, default=BUILD / 'bench', help='work folder (default: build/bench)')
     parser.add_argument('--json', type=pathlib.Path, default=BUILD / 'bench.json')
@@ -268,12 +288,14 @@ def main():
             if name == 'memory':
                 rows, ratios = in_memory(options)
                 results['results'][name] = {'rows': rows, **ratios}
+            elif hasattr(COMPARISONS[name], 'whole'):
+                results['results'][name] = COMPARISONS[name](options)
             else:
                 results['results'][name] = report(options, name, *COMPARISONS[name](options))
         except Skip as why:
             print(f'  skipped: {why}')
             results['results'][name] = {'skipped': str(why)}
-        except Failed as why:
+        except (Failed, bench_lanes.Failed) as why:
             print(f'  failed: {why}')
             results['results'][name] = {'failed': str(why)}
             failed = True

@@ -1,10 +1,11 @@
 /*
  * http_sink -- a collector that reads and forgets: HTTP/1.1 with keep-alive, one thread, epoll. For benchmarks.
  *
- * usage: http_sink [--port N]
+ * usage: http_sink [--port N] [--marks FILE]
  *
  * Prints its URL, answers 200 to every request with a Content-Length, and at SIGTERM or SIGINT prints what came:
- * {"requests":N,"bytes":N}.
+ * {"requests":N,"bytes":N}. With --marks, each `"auditID":"mark-NAME"` in a body is a line "NAME NANOSECONDS" of FILE
+ * (CLOCK_MONOTONIC when its bytes came; one that two reads cut in half is passed over).
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -18,6 +19,7 @@
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "router/base/buf.h"
@@ -35,6 +37,26 @@ struct connection {
 static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 static uint64_t requests, body_bytes;
 static char scratch[BODY_BYTES];
+
+static FILE *marks;
+
+static void note_marks(const char *bytes, size_t len)
+{
+	static const char sign[] = "\"auditID\":\"mark-";
+	const char *end = bytes + len, *at = bytes;
+	struct timespec now;
+	if (!marks)
+		return;
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	while ((at = memmem(at, (size_t)(end - at), sign, strlen(sign)))) {
+		at += strlen(sign);
+		const char *quote = memchr(at, '"', (size_t)(end - at));
+		if (!quote)
+			break;
+		(void)fprintf(marks, "%.*s %lld\n", (int)(quote - at), at, (long long)now.tv_sec * 1000000000 + now.tv_nsec);
+		(void)fflush(marks);
+	}
+}
 
 static bool answer_one(struct connection *c)
 {
@@ -69,6 +91,7 @@ static bool use_head(struct connection *c)
 			return false;
 		size_t used = (size_t)(end + 4 - c->head);
 		size_t more = c->head_len - used < c->left ? c->head_len - used : c->left;
+		note_marks(c->head + used, more);
 		c->left -= more;
 		body_bytes += more;
 		used += more;
@@ -93,6 +116,7 @@ static bool read_some(struct connection *c)
 	ssize_t n = recv(c->fd, scratch, room, 0);
 	if (n <= 0)
 		return false;
+	note_marks(scratch, (size_t)n);
 	c->left -= (uint64_t)n;
 	body_bytes += (uint64_t)n;
 	return c->left || answer_one(c);
@@ -160,11 +184,13 @@ int main(int argc, char **argv)
 {
 	int64_t port = 0;
 	sigset_t ends;
-	if (argc == 3 && strcmp(argv[1], "--port") == 0 && units_parse_number(view_of(argv[2]), &port)) {
-		argc = 1;
-	}
+	for (; argc > 2; argc -= 2, argv += 2)
+		if (strcmp(argv[1], "--marks") == 0)
+			marks = fopen(argv[2], "w");
+		else if (strcmp(argv[1], "--port") || !units_parse_number(view_of(argv[2]), &port))
+			break;
 	if (argc != 1 || port < 0 || port > UINT16_MAX) {
-		(void)fputs("usage: http_sink [--port N]\n", stderr);
+		(void)fputs("usage: http_sink [--port N] [--marks FILE]\n", stderr);
 		return 2;
 	}
 	(void)sigemptyset(&ends);
