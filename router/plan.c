@@ -42,7 +42,8 @@ static int load_policy(struct plan_policy *ret, const char *path, struct problem
 	if (r < 0)
 		return r;
 	ret->path = path;
-	ret->dropped = mem_zero(policy_rules(ret->policy) + 1, sizeof *ret->dropped);
+	ret->drops = mem_zero(1, sizeof *ret->drops + (policy_rules(ret->policy) + 1) * sizeof *ret->drops->by_rule);
+	ret->drops->references = 1;
 	return 0;
 }
 
@@ -59,10 +60,16 @@ static int load_policies(struct plan *p, struct problems *problems)
 	return r;
 }
 
+static void drops_release(struct plan_drops *drops)
+{
+	if (drops && !--drops->references)
+		free(drops);
+}
+
 static void policy_finish(struct plan_policy *p)
 {
 	policy_close(p->policy);
-	free((void *)p->dropped);
+	drops_release(p->drops);
 }
 
 static int add_lane(struct plan *p, const struct config_output *output, enum audit_class class_, struct problems *problems)
@@ -135,7 +142,28 @@ static const struct plan_lane *find_lane(const struct plan *p, const struct plan
 	return NULL;
 }
 
-int plan_adopt_lanes(struct plan *reloaded, const struct plan *running, const char **ret_missing)
+static bool same_policy(const struct policy *a, const struct policy *b)
+{
+	struct buf texts[2] = { 0 };
+	policy_print(a, &texts[0]);
+	policy_print(b, &texts[1]);
+	bool same = view_eq(buf_view(&texts[0]), buf_view(&texts[1]));
+	buf_finish(&texts[0]);
+	buf_finish(&texts[1]);
+	return same;
+}
+
+/* Batches of the running plan may count on while they are on their way: the counts are shared, not copied. */
+static void adopt_drops(struct plan_policy *reloaded, const struct plan_policy *running)
+{
+	if (!reloaded->policy || !running->policy || !same_policy(reloaded->policy, running->policy))
+		return;
+	drops_release(reloaded->drops);
+	reloaded->drops = running->drops;
+	reloaded->drops->references++;
+}
+
+int plan_adopt(struct plan *reloaded, const struct plan *running, const char **ret_missing)
 {
 	for (unsigned i = 0; i < reloaded->n_lanes; i++) {
 		struct plan_lane *lane = &reloaded->lanes[i];
@@ -148,6 +176,11 @@ int plan_adopt_lanes(struct plan *reloaded, const struct plan *running, const ch
 		lane->key = same->key;
 		lane->max_event_bytes = same->max_event_bytes;
 	}
+	adopt_drops(&reloaded->policy, &running->policy);
+	for (size_t i = 0; i < reloaded->config->n_outputs; i++)
+		for (size_t j = 0; j < running->config->n_outputs; j++)
+			if (strcmp(reloaded->config->outputs[i].name, running->config->outputs[j].name) == 0)
+				adopt_drops(&reloaded->output_policies[i], &running->output_policies[j]);
 	return 0;
 }
 

@@ -14,11 +14,16 @@
 #include "router/output/output.h"
 #include "router/policy/policy.h"
 
-/* A policy and what it dropped, by rule; the last count is of events that no rule matched. */
+/* What a policy dropped, by rule; the last count is of events that no rule matched. Plans with the same policy share it. */
+struct plan_drops {
+	_Atomic uint32_t references;
+	_Atomic uint64_t by_rule[];
+};
+
 struct plan_policy {
 	struct policy *policy;
 	const char *path; /* as in the configuration */
-	_Atomic uint64_t *dropped;
+	struct plan_drops *drops;
 };
 
 struct plan_lane {
@@ -45,9 +50,10 @@ struct plan {
 
 int plan_create(struct plan **ret_plan, const struct config *, struct problems *);
 /*
- * Gives a reloaded plan's lanes the numbers that the running ones have, and what of them only a restart changes. -ENOENT: it
+ * Gives a reloaded plan's lanes the numbers that the running ones have, and what of them only a restart changes; a policy that
+ * means what it meant goes on counting what its rules drop, a changed one begins at 0, since its rules are others. -ENOENT: it
  * has a lane that does not run; *ret_missing is its output's name.
  */
-int plan_adopt_lanes(struct plan *reloaded, const struct plan *running, const char **ret_missing);
+int plan_adopt(struct plan *reloaded, const struct plan *running, const char **ret_missing);
 struct plan *plan_hold(struct plan *);
 void plan_release(struct plan *); /* NULL is fine */

@@ -25,7 +25,7 @@ void pipeline_reload(struct pipeline *p)
 		r = plan_create(&plan, config, &problems);
 	if (r == 0) {
 		plan->owned = config;
-		r = plan_adopt_lanes(plan, p->routing.plan, &missing);
+		r = plan_adopt(plan, p->routing.plan, &missing);
 	} else {
 		config_close(config);
 	}

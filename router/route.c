@@ -283,7 +283,7 @@ static struct policy_decision decide(struct feed *f, const struct plan_policy *p
 {
 	struct policy_decision d = policy_decide(p->policy, e, &f->attributes);
 	if (!policy_keeps(d))
-		p->dropped[d.rule < 0 ? policy_rules(p->policy) : (size_t)d.rule]++;
+		p->drops->by_rule[d.rule < 0 ? policy_rules(p->policy) : (size_t)d.rule]++;
 	return d;
 }
 

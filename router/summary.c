@@ -65,7 +65,7 @@ static void print_policy(const struct plan_policy *policy, const char *output)
 {
 	size_t n = policy->policy ? policy_rules(policy->policy) : 0;
 	for (size_t i = 0; policy->policy && i <= n; i++) {
-		uint64_t dropped = policy->dropped[i];
+		uint64_t dropped = policy->drops->by_rule[i];
 		if (!dropped)
 			continue;
 		(void)fprintf(stderr, "dropped by %s%s%s: %llu events by ", policy->path, output ? " of " : "", output ? output : "",

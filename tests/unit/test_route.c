@@ -15,6 +15,7 @@ struct rig {
 	struct routing routing;
 	struct feed *feed;
 	char folder[64];
+	uint64_t fed; /* bytes so far */
 };
 
 static void setup(struct rig *r, uint64_t dead_letters_max)
@@ -54,7 +55,8 @@ static int64_t feed(struct rig *r, const char *text)
 	assert_int_equal(chunk_create(&c, r->routing.budget, strlen(text)), 0);
 	c->len = strlen(text);
 	memcpy(c->bytes, text, c->len);
-	int64_t result = feed_chunk(r->feed, c, (struct view){ c->bytes, c->len }, c->len, &origin);
+	r->fed += c->len;
+	int64_t result = feed_chunk(r->feed, c, (struct view){ c->bytes, c->len }, r->fed, &origin);
 	chunk_release(c);
 	return result;
 }
@@ -105,12 +107,55 @@ static void a_broken_line_without_room_stays_at_the_source(void **state)
 	teardown(&r);
 }
 
+static void write_policy(const char *path, const char *comment, const char *verb)
+{
+	FILE *file = fopen(path, "w");
+	assert_non_null(file);
+	(void)fprintf(file, "# %s\napiVersion: audit.k8s.io/v1\nkind: Policy\nrules:\n- {level: None, verbs: [%s]}\n- level: Metadata\n",
+		comment, verb);
+	assert_int_equal(fclose(file), 0);
+}
+
+static void reload(struct rig *r)
+{
+	struct problems problems = { 0 };
+	struct plan *plan, *before = r->routing.plan;
+	const char *missing;
+	assert_int_equal(plan_create(&plan, &r->config, &problems), 0);
+	assert_int_equal(plan_adopt(plan, before, &missing), 0);
+	r->routing.plan = plan;
+	plan_release(before);
+	problems_finish(&problems);
+}
+
+static void counts_by_rule_outlive_a_reload_of_the_same_policy(void **state)
+{
+	struct rig r;
+	(void)state;
+	setup(&r, 1 << 20);
+	r.config.policy = mem_textf("%s/policy.yaml", r.folder);
+	write_policy(r.config.policy, "first", "get");
+	reload(&r);
+	assert_int_equal(feed(&r, EVENT "\n" LIST "\n"), 2);
+	assert_int_equal(r.routing.plan->policy.drops->by_rule[0], 3);
+	write_policy(r.config.policy, "the same in other words", "get");
+	reload(&r);
+	assert_int_equal(feed(&r, EVENT "\n"), 1);
+	assert_int_equal(r.routing.plan->policy.drops->by_rule[0], 4);
+	write_policy(r.config.policy, "another", "get, list");
+	reload(&r);
+	assert_int_equal(r.routing.plan->policy.drops->by_rule[0], 0);
+	free(r.config.policy);
+	teardown(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(what_is_routed_is_settled),
 		cmocka_unit_test(a_list_that_a_stop_left_stays_at_the_source),
 		cmocka_unit_test(a_broken_line_without_room_stays_at_the_source),
+		cmocka_unit_test(counts_by_rule_outlive_a_reload_of_the_same_policy),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
