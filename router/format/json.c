@@ -18,4 +18,5 @@ const struct format_ops format_json = {
 	.between = { ",", 1 },
 	.tail = { "]", 1 },
 	.add = json_add,
+	.verbatim = true,
 };

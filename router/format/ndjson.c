@@ -7,8 +7,9 @@ extern const struct format_ops format_ndjson;
  * Between two tokens JSON may have line breaks (an item of a hand-made EventList), and there alone: inside a string they
  * are escaped. As a space each means the same and no longer ends the line.
  */
-static void join_lines(char *at, char *end)
+static void join_lines(char *at, size_t len)
 {
+	char *end = at + len;
 	while ((at = memchr(at, '\n', (size_t)(end - at))))
 		*at++ = ' ';
 }
@@ -18,17 +19,17 @@ static void ndjson_add(struct buf *body, const struct format_context *context, c
 {
 	(void)context;
 	struct view event = batch->records[index].bytes;
-	buf_reserve(body, event.len + 1);
-	char *at = body->ptr + body->len;
-	memcpy(at, event.ptr, event.len);
-	join_lines(at, at + event.len);
-	at[event.len] = '\n';
-	body->len += event.len + 1;
+	buf_add_view(body, event);
+	join_lines(body->ptr + body->len - event.len, event.len);
 }
 
 const struct format_ops format_ndjson = {
 	.name = "ndjson",
 	.help = "A line an event, byte for byte as it came.",
 	.content_type = "application/x-ndjson",
+	.between = { "\n", 1 },
+	.tail = { "\n", 1 },
 	.add = ndjson_add,
+	.verbatim = true,
+	.mend = join_lines,
 };

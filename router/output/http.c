@@ -53,7 +53,7 @@ static uint32_t http_put(struct sink *s, struct batch *batch, uint32_t first)
 		bool added = parcel_add(p, s->target.format, &s->context, batch, i, s->settings->batch_bytes);
 		if (added)
 			s->open_bytes += batch->records[i++].bytes.len;
-		if (!added || p->n >= (uint64_t)s->settings->batch_events || p->body.len >= s->settings->batch_bytes) {
+		if (!added || p->n >= (uint64_t)s->settings->batch_events || p->bytes >= (uint64_t)s->settings->batch_bytes) {
 			http_sink_close_filling(s);
 			closed = true;
 		}

@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { RANGES_FIRST_ROOM = 16 };
 
@@ -17,6 +18,8 @@ void parcel_clear(struct parcel *p, size_t body_room_max)
 	p->n_ranges = 0;
 	p->n = p->from = 0;
 	p->depth = 0;
+	p->bytes = 0;
+	parcel_rewind(p);
 	buf_clear(&p->body);
 	if (p->body.room > body_room_max)
 		buf_finish(&p->body);
@@ -41,13 +44,19 @@ static void add_range(struct parcel *p, struct batch *batch, uint32_t first, uin
 bool parcel_add(struct parcel *p, const struct format_ops *format, const struct format_context *context,
 	struct batch *batch, uint32_t index, uint64_t bytes_max)
 {
+	const struct view *front = p->n ? &format->between : &format->head;
 	size_t before = p->body.len;
-	buf_add_view(&p->body, p->n ? format->between : format->head);
-	format->add(&p->body, context, batch, index);
-	if (p->n && p->body.len + format->tail.len > bytes_max) {
+	uint64_t bytes = p->bytes + front->len + batch->records[index].bytes.len;
+	if (!p->streamed) {
+		buf_add_view(&p->body, *front);
+		format->add(&p->body, context, batch, index);
+		bytes = p->body.len;
+	}
+	if (p->n && bytes + format->tail.len > bytes_max) {
 		p->body.len = before;
 		return false;
 	}
+	p->bytes = bytes;
 	add_range(p, batch, index, 1);
 	return true;
 }
@@ -55,7 +64,9 @@ bool parcel_add(struct parcel *p, const struct format_ops *format, const struct 
 void parcel_close(struct parcel *p, const struct format_ops *format)
 {
 	assert(p->n && !p->depth);
-	buf_add_view(&p->body, format->tail);
+	if (!p->streamed)
+		buf_add_view(&p->body, format->tail);
+	p->bytes += format->tail.len;
 	p->ends[p->depth++] = p->n;
 }
 
@@ -99,7 +110,30 @@ static struct parcel_range run_at(const struct parcel *p, uint32_t at, uint32_t 
 	return run;
 }
 
-void parcel_build(struct parcel *p, const struct format_ops *format, const struct format_context *context)
+static uint64_t run_bytes(const struct parcel_range *run)
+{
+	uint64_t bytes = 0;
+	for (uint32_t i = 0; i < run->count; i++)
+		bytes += run->batch->records[run->first + i].bytes.len;
+	return bytes;
+}
+
+/* How long the body of the window is. */
+static uint64_t measure(const struct parcel *p, const struct format_ops *format)
+{
+	uint32_t end = window_end(p);
+	uint64_t bytes = format->head.len + format->tail.len;
+	if (end > p->from)
+		bytes += (uint64_t)(end - p->from - 1) * format->between.len;
+	for (uint32_t at = p->from; at < end;) {
+		struct parcel_range run = run_at(p, at, end);
+		bytes += run_bytes(&run);
+		at += run.count;
+	}
+	return bytes;
+}
+
+static void gather(struct parcel *p, const struct format_ops *format, const struct format_context *context)
 {
 	uint32_t end = window_end(p);
 	buf_clear(&p->body);
@@ -114,15 +148,74 @@ void parcel_build(struct parcel *p, const struct format_ops *format, const struc
 		at += run.count;
 	}
 	buf_add_view(&p->body, format->tail);
+	p->bytes = p->body.len;
 }
 
-static uint64_t run_bytes(const struct parcel_range *run)
+void parcel_build(struct parcel *p, const struct format_ops *format, const struct format_context *context)
 {
-	uint64_t bytes = 0;
-	for (uint32_t i = 0; i < run->count; i++)
-		bytes += run->batch->records[run->first + i].bytes.len;
-	return bytes;
+	if (!p->streamed) {
+		gather(p, format, context);
+		return;
+	}
+	p->bytes = measure(p, format);
+	parcel_rewind(p);
 }
+
+/* ---- streamed ---- */
+
+void parcel_rewind(struct parcel *p)
+{
+	p->read_at = p->from;
+	p->read_skip = 0;
+}
+
+/* What of `piece` is past *skip, up to room; *skip is then what is to be skipped of what follows the piece. */
+static size_t copy_past(struct view piece, size_t *skip, char *bytes, size_t room)
+{
+	if (*skip >= piece.len) {
+		*skip -= piece.len;
+		return 0;
+	}
+	size_t n = piece.len - *skip < room ? piece.len - *skip : room;
+	memcpy(bytes, piece.ptr + *skip, n);
+	*skip = 0;
+	return n;
+}
+
+/* One record with what stands before it, and after the last of the window; moves on when all of it was read. */
+static size_t read_record(struct parcel *p, const struct format_ops *format, struct view event, char *bytes, size_t room)
+{
+	const struct view front = p->read_at == p->from ? format->head : format->between;
+	const struct view back = p->read_at + 1 == window_end(p) ? format->tail : VIEW("");
+	size_t skip = p->read_skip, n = copy_past(front, &skip, bytes, room);
+	size_t own = copy_past(event, &skip, bytes + n, room - n);
+	if (format->mend)
+		format->mend(bytes + n, own);
+	n += own;
+	n += copy_past(back, &skip, bytes + n, room - n);
+	p->read_skip += n;
+	if (p->read_skip == front.len + event.len + back.len) {
+		p->read_at++;
+		p->read_skip = 0;
+	}
+	return n;
+}
+
+size_t parcel_read(struct parcel *p, const struct format_ops *format, char *bytes, size_t room)
+{
+	uint32_t end = window_end(p);
+	size_t done = 0;
+	while (done < room && p->read_at < end) {
+		struct parcel_range run = run_at(p, p->read_at, end);
+		for (uint32_t last = run.at + run.count; done < room && p->read_at < last;) {
+			struct view event = run.batch->records[run.first + (p->read_at - run.at)].bytes;
+			done += read_record(p, format, event, bytes + done, room - done);
+		}
+	}
+	return done;
+}
+
+/* ---- outcomes ---- */
 
 static void next_window(struct parcel *p)
 {
@@ -167,6 +260,7 @@ static void keep_only(struct parcel *p, struct parcel *kept, uint32_t end)
 		kept->ends[kept->depth++] = p->ends[i] - end + n_kept;
 	if (n_kept)
 		kept->ends[kept->depth++] = n_kept;
+	kept->streamed = p->streamed;
 	kept->body = p->body;
 	free(p->ranges);
 	*p = *kept;

@@ -114,6 +114,23 @@ static size_t on_answer(char *bytes, size_t size, size_t n, void *context)
 	return len;
 }
 
+/* A streamed body: out of the batches into libcurl's upload buffer, with no copy of it in between. */
+static size_t on_read(char *bytes, size_t size, size_t n, void *context)
+{
+	struct http_request *r = context;
+	return parcel_read(&r->parcel, r->target->format, bytes, size * n);
+}
+
+/* A connection that was kept alive and is gone: libcurl sends the body from its start by another. */
+static int on_seek(void *context, curl_off_t offset, int origin)
+{
+	struct http_request *r = context;
+	if (offset != 0 || origin != SEEK_SET)
+		return CURL_SEEKFUNC_CANTSEEK;
+	parcel_rewind(&r->parcel);
+	return CURL_SEEKFUNC_OK;
+}
+
 /* ---- request ---- */
 
 static void set_tls(CURL *easy, const struct http_settings *s)
@@ -138,6 +155,7 @@ int http_request_init(struct http_request *r, const struct http_target *target)
 {
 	const struct http_settings *s = target->settings;
 	*r = (struct http_request){ .target = target };
+	r->parcel.streamed = target->format->verbatim && s->compression == HTTP_PLAIN;
 	CURL *easy = r->easy = curl_easy_init();
 	if (!easy)
 		return -ENOMEM;
@@ -151,6 +169,10 @@ int http_request_init(struct http_request *r, const struct http_target *target)
 	(void)curl_easy_setopt(easy, CURLOPT_HEADERDATA, r);
 	(void)curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_answer);
 	(void)curl_easy_setopt(easy, CURLOPT_WRITEDATA, r);
+	(void)curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_read);
+	(void)curl_easy_setopt(easy, CURLOPT_READDATA, r);
+	(void)curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
+	(void)curl_easy_setopt(easy, CURLOPT_SEEKDATA, r);
 	(void)curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)UPLOAD_BUFFER_BYTES);
 	(void)curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)s->timeout_ms);
 	(void)curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)s->connect_timeout_ms);
@@ -216,11 +238,20 @@ static void set_headers(struct http_request *r)
 	r->auth_version = t->auth.version;
 }
 
-void http_request_prepare(struct http_request *r, struct view body)
+static void set_body(struct http_request *r)
+{
+	bool packed = r->target->settings->compression != HTTP_PLAIN;
+	const struct view body = buf_view(packed ? &r->packed : &r->parcel.body);
+	curl_off_t bytes = (curl_off_t)(r->parcel.streamed ? r->parcel.bytes : body.len);
+	parcel_rewind(&r->parcel);
+	(void)curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, r->parcel.streamed ? NULL : body.ptr);
+	(void)curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE_LARGE, bytes);
+}
+
+void http_request_prepare(struct http_request *r)
 {
 	set_headers(r);
-	(void)curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, body.ptr);
-	(void)curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)body.len);
+	set_body(r);
 	(void)curl_easy_setopt(r->easy, CURLOPT_FRESH_CONNECT, r->fresh ? 1L : 0L);
 	(void)curl_easy_setopt(r->easy, CURLOPT_SSL_SESSIONID_CACHE, r->fresh ? 0L : 1L);
 	r->header_bytes = r->answer_bytes = 0;

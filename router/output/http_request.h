@@ -71,8 +71,8 @@ struct http_request {
 /* -ENOMEM: libcurl gives no handle. */
 int http_request_init(struct http_request *, const struct http_target *);
 void http_request_finish(struct http_request *); /* all zero is fine */
-/* Ready for curl_multi_add_handle: sends `body`, which must stay. */
-void http_request_prepare(struct http_request *, struct view body);
+/* Ready for curl_multi_add_handle: sends the parcel's window, or what was packed of it; neither may change meanwhile. */
+void http_request_prepare(struct http_request *);
 
 struct http_result {
 	enum http_verdict verdict;

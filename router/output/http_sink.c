@@ -128,7 +128,7 @@ static void send_request(struct sink *s, struct http_request *r)
 		put_off(s, r, HTTP_AUTH, 0, what);
 		return;
 	}
-	http_request_prepare(r, buf_view(s->pack ? &r->packed : &r->parcel.body));
+	http_request_prepare(r);
 	CURLMcode code = curl_multi_add_handle(s->multi, r->easy);
 	if (code != CURLM_OK) {
 		put_off(s, r, HTTP_RETRY, 0, curl_multi_strerror(code));

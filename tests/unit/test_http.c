@@ -396,6 +396,26 @@ static void connections_cut_in_the_body_halve_too(void **state)
 	rig_end(&r);
 }
 
+/* The body is sent out of the events' own memory: from its start again when a kept connection turns out to be gone. */
+static void a_kept_connection_that_is_gone_costs_no_retry(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	r.settings.in_flight = 1;
+	r.settings.batch_events = 100;
+	r.server.steps[1] = (struct server_step){ SERVER_RESET, 0, NULL };
+	r.server.n_steps = 2;
+	rig_start(&r);
+	rig_push_events(&r, 300, 2000);
+	rig_drain(&r);
+	rig_assert_all_stored_in_order(&r);
+	assert_int_equal(server_requests(&r.server), 4);
+	assert_int_equal(r.server.n_bodies, 3);
+	assert_int_equal(lane_counters(r.lane).retries, 0);
+	rig_end(&r);
+}
+
 /* ---- order, bounds, ends ---- */
 
 static void in_flight_1_keeps_the_order_whatever_fails(void **state)
@@ -523,6 +543,7 @@ int main(void)
 		cmocka_unit_test(one_event_too_large_alone_is_a_dead_letter),
 		cmocka_unit_test(refused_events_are_found_and_the_rest_goes_on),
 		cmocka_unit_test(connections_cut_in_the_body_halve_too),
+		cmocka_unit_test(a_kept_connection_that_is_gone_costs_no_retry),
 		cmocka_unit_test(in_flight_1_keeps_the_order_whatever_fails),
 		cmocka_unit_test(a_small_share_of_memory_does_not_stall),
 		cmocka_unit_test(stopping_leaves_what_has_no_outcome),

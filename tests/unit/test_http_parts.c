@@ -335,6 +335,62 @@ static void answers_leave_only_what_is_to_be_sent_again(void **state)
 	batch_free(batch);
 }
 
+/* The window's body, streamed by pieces of a few bytes each. */
+static void assert_streams(struct parcel *p, const struct format_ops *format, const char *expected, size_t piece)
+{
+	struct buf body = { 0 };
+	size_t n;
+	parcel_rewind(p);
+	do {
+		buf_reserve(&body, piece);
+		n = parcel_read(p, format, body.ptr + body.len, piece);
+		body.len += n;
+	} while (n == piece);
+	assert_int_equal(parcel_read(p, format, body.ptr, 0), 0);
+	assert_string_equal(buf_text(&body), expected);
+	assert_int_equal(p->bytes, body.len);
+	assert_null(p->body.ptr);
+	buf_finish(&body);
+}
+
+static void a_streamed_body_is_what_would_be_gathered(void **state)
+{
+	(void)state;
+	static const struct {
+		const char *format, *all, *second, *rest;
+	} cases[] = {
+		{ "ndjson", "{}\n{\"a\": 1}\n{22}\n{3}\n{44}\n", "{22}\n{3}\n{44}\n", "{22}\n{44}\n" },
+		{ "json", "[{},{\"a\":\n1},{22},{3},{44}]", "[{22},{3},{44}]", "[{22},{44}]" },
+	};
+	static const char *const events[] = { "{}", "{\"a\":\n1}", "{22}", "{3}", "{44}" };
+	static const enum answer answers[] = { ANSWER_RETRY, ANSWER_DELIVERED, ANSWER_RETRY };
+	for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+		const struct format_ops *format = format_find(cases[c].format);
+		struct parcel p = { .streamed = true };
+		struct batch *batch = batch_create(NULL, NULL);
+		for (unsigned i = 0; i < 5; i++)
+			batch_add(batch)->bytes = view_of(events[i]);
+		batch->open++;
+		size_t len = strlen(cases[c].all);
+		for (unsigned i = 0; i < 5; i++)
+			assert_int_equal(parcel_add(&p, format, NULL, batch, i, len - 1), i < 4);
+		assert_true(parcel_add(&p, format, NULL, batch, 4, len));
+		parcel_close(&p, format);
+		for (size_t piece = 1; piece < 40; piece++)
+			assert_streams(&p, format, cases[c].all, piece);
+		parcel_halve(&p); /* 0 and 1, then the rest */
+		assert_int_equal(parcel_delivered(&p), strlen(events[0]) + strlen(events[1]));
+		parcel_build(&p, format, NULL);
+		for (size_t piece = 1; piece < 40; piece++)
+			assert_streams(&p, format, cases[c].second, piece);
+		assert_int_equal(parcel_answered(&p, answers, "", ""), strlen(events[3]));
+		parcel_build(&p, format, NULL);
+		assert_streams(&p, format, cases[c].rest, 3);
+		parcel_finish(&p);
+		batch_free(batch);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -348,6 +404,7 @@ int main(void)
 		cmocka_unit_test(verdicts_by_status),
 		cmocka_unit_test(waits_grow_within_their_bounds),
 		cmocka_unit_test(halving_finds_any_pattern_of_refused_records),
+		cmocka_unit_test(a_streamed_body_is_what_would_be_gathered),
 		cmocka_unit_test(answers_leave_only_what_is_to_be_sent_again),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
