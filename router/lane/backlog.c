@@ -23,6 +23,7 @@
 enum {
 	BATCH_BYTES = 256 * 1024,       /* of a batch read from the spool, at most ... */
 	BATCH_PART = 4,                 /* ... and this part of the lane's share */
+	GROUP_BYTES = 256 * 1024,       /* of events that are appended at once; a larger one goes alone */
 	UNSYNCED_BYTES = 16 << 20,      /* an fsync at least every so many bytes ... */
 	UNSYNCED_MS = 100,              /* ... and so often, while spans wait for it */
 	FULL_RETRY_MS = 500,
@@ -164,18 +165,45 @@ static bool make_record(const struct backlog *b, const struct batch *batch, uint
 	return outcome == RECORD_OPEN || outcome == RECORD_REFUSED;
 }
 
-/* Appends the events that are not done with, from *next on, which moves on. *ret_last: position of the last one. */
+/* The next events that are not done with, up to n_max of them, from *next on, which moves on. */
+static unsigned gather(const struct backlog *b, const struct batch *batch, uint32_t *next, struct spool_record *records,
+	unsigned n_max, uint64_t *ret_bytes)
+{
+	unsigned n = 0;
+	*ret_bytes = 0;
+	for (; *next < batch_events(batch) && n < n_max; ++*next) {
+		if (!make_record(b, batch, *next, &records[n]))
+			continue;
+		if (n && *ret_bytes + records[n].event.len > GROUP_BYTES)
+			break;
+		*ret_bytes += records[n++].event.len;
+	}
+	return n;
+}
+
+/*
+ * Appends the events that are not done with, from *next on, which moves on. *ret_last: position of the last one. Where a group
+ * has no room, one by one.
+ */
 static int append(struct backlog *b, const struct batch *batch, uint32_t *next, uint64_t *ret_last)
 {
-	for (; *next < batch_events(batch); ++*next) {
-		struct spool_record record;
-		if (!make_record(b, batch, *next, &record))
+	struct spool_record records[SPOOL_APPEND_MAX];
+	uint64_t bytes;
+	unsigned n_max = SPOOL_APPEND_MAX;
+	while (*next < batch_events(batch)) {
+		uint32_t end = *next;
+		unsigned n = gather(b, batch, &end, records, n_max, &bytes);
+		int e = n == 0 ? 0 : !has_room(b, bytes) ? -ENOSPC : n > 1 ? spool_append_many(b->spool, records, n, ret_last) :
+			spool_append(b->spool, records, ret_last);
+		if (e < 0 && n > 1) {
+			n_max = 1;
 			continue;
-		int e = has_room(b, record.event.len) ? spool_append(b->spool, &record, ret_last) : -ENOSPC;
+		}
 		if (e < 0)
 			return e;
-		b->unsynced_bytes += record.event.len;
-		if (!b->unsynced_since_ms)
+		*next = end;
+		b->unsynced_bytes += bytes;
+		if (n && !b->unsynced_since_ms)
 			b->unsynced_since_ms = clock_steady_ms();
 	}
 	return 0;

@@ -2,7 +2,7 @@
  * What survives what: see spool.h for the promise, spool_segment.h for the bytes. In this file: the appender (append and
  * roll), the group fsync, and forgetting. spool_open.c finds its way back after a crash, spool_reader.c reads.
  *
- *   append      one pwritev; readable at once, durable after the next sync
+ *   append      one pwritev for one record or some; readable at once, durable after the next sync
  *   roll        fsync of the old segment, then the new one's header and name, then its first record: only the newest
  *               segment can ever be torn, and whatever is older needs no look at open
  *   sync        fsync of the active segment; then the cursor, whose place is allocated: it can be written on a full disk
@@ -191,16 +191,20 @@ static int find_room(struct spool *s, uint64_t more, bool *ret_roll)
 	return more > s->bytes_max || bytes > s->bytes_max - more ? -ENOSPC : 0;
 }
 
-static int write_record(struct spool *s, const struct spool_record *record, uint64_t size, uint64_t *ret_position)
+static int write_records(struct spool *s, const struct spool_record *records, unsigned n, uint64_t size, uint64_t *ret_position)
 {
-	struct record_header header;
-	struct iovec parts[SPOOL_RECORD_PARTS];
+	struct record_header headers[SPOOL_APPEND_MAX];
+	struct iovec parts[SPOOL_APPEND_MAX * SPOOL_RECORD_PARTS];
 	(void)pthread_mutex_lock(&s->lock);
 	struct segment last = s->segments[s->n_segments - 1];
-	struct frame frame = { .size = size, .number = s->next_number, .durable = s->durable };
+	struct frame frame = { .number = s->next_number, .durable = s->durable };
 	(void)pthread_mutex_unlock(&s->lock);
-	frame_make(record, &frame, last.end, &header, parts);
-	int r = s->files.write(s->files.disk, s->active, parts, SPOOL_RECORD_PARTS, last.bytes);
+	uint64_t start = last.end;
+	for (unsigned i = 0; i < n; i++, start += frame.size, frame.number++) {
+		frame.size = frame_size(&records[i]);
+		frame_make(&records[i], &frame, start, &headers[i], &parts[i * SPOOL_RECORD_PARTS]);
+	}
+	int r = s->files.write(s->files.disk, s->active, parts, (int)(n * SPOOL_RECORD_PARTS), last.bytes);
 	if (r < 0) {
 		/* What cannot be taken back lies after the end: the next record overwrites it, the next open cuts it. */
 		s->ragged = s->files.cut(s->files.disk, s->active, last.bytes) < 0;
@@ -211,27 +215,30 @@ static int write_record(struct spool *s, const struct spool_record *record, uint
 	active->end += size;
 	active->bytes += size;
 	s->bytes += size;
-	s->next_number++;
+	s->next_number += n;
 	(void)pthread_mutex_unlock(&s->lock);
 	*ret_position = last.end + size;
 	return 0;
 }
 
-static int try_append(struct spool *s, const struct spool_record *record, uint64_t *ret_position)
+int spool_append_many(struct spool *s, const struct spool_record *records, unsigned n, uint64_t *ret_position)
 {
 	bool want_roll;
-	uint64_t size = frame_size(record);
+	uint64_t size = 0;
+	assert(n && n <= SPOOL_APPEND_MAX);
+	for (unsigned i = 0; i < n; i++)
+		size += frame_size(&records[i]);
 	int r = find_room(s, size, &want_roll);
 	if (r == 0 && want_roll)
 		r = roll(s);
-	return r < 0 ? r : write_record(s, record, size, ret_position);
+	return r < 0 ? r : write_records(s, records, n, size, ret_position);
 }
 
 int spool_append(struct spool *s, const struct spool_record *record, uint64_t *ret_position)
 {
-	int r = try_append(s, record, ret_position);
+	int r = spool_append_many(s, record, 1, ret_position);
 	if (r == -ENOSPC && restart(s) == 0)
-		r = try_append(s, record, ret_position);
+		r = spool_append_many(s, record, 1, ret_position);
 	return r;
 }
 

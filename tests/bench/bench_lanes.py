@@ -1,10 +1,11 @@
 """
 What one lane's trouble costs the others, and what a full spool costs: `lanes` and `spool` of ./dev bench.
 
-lanes   A run with two live outputs, files and an HTTP collector, beside a third one that is dead. First the highest rate of the
-        two alone; then, at half of it, a log that grows block by block, each block ending in four marked events (one a class):
+lanes   A run with two live outputs, files and an HTTP collector, beside a third one that is dead. First at full
+        speed: a log that is there, the third output dead or slow against a file output in its place. Then the highest rate at
+        which a log can grow and be delivered to the two; at half of it, a log that grows block by block, each block ending in four marked events (one a class):
         how long each mark takes from its write to each live output, and how much arrives, with nothing beside them and with
-        each kind of dead output. At last at full speed, against a file output in the dead one's place.
+        each kind of dead output.
 spool   Every lane dead: 10 GiB on disk, the memory that took, and how long the next start takes until the first event is safe.
 """
 import contextlib
@@ -22,6 +23,8 @@ import time
 
 LOWER = ('admin_activity', 'admin_read', 'data_read', 'data_write')
 BLOCK_S = 0.01
+AHEAD = 64 << 20    # how far an unpaced writer runs ahead
+FAST_BLOCK = 4 << 20
 HEAD = """\
 cluster: bench
 state_dir: state
@@ -200,13 +203,16 @@ def full_speed(bench, options, other):
 
 
 def write_paced(r, log, rate, seconds):
-    """Blocks at this rate. When each was written, how far the files were all the while, and how many bytes that were."""
+    """Blocks at this rate (None: as fast as it goes). When each was written, how far the files were all the while, and how many bytes that were."""
     times, samples, written = [], [], 0
     start = time.monotonic()
-    source = blocks(log, int(rate * BLOCK_S))
+    source = blocks(log, int(rate * BLOCK_S) if rate else FAST_BLOCK)
     while (now := time.monotonic()) < start + seconds:
         samples.append((now, r.sizes()))
-        if now < start + len(times) * BLOCK_S:
+        if not rate and written - sum(samples[-1][1]) > AHEAD:
+            time.sleep(0.001)
+            continue
+        if rate and now < start + len(times) * BLOCK_S:
             time.sleep(0.001)
             continue
         text = next(source) + marks(len(times))
@@ -293,9 +299,11 @@ def lanes(bench, options):
         one['to_file'] = one['wall_s'] / base
         print(f'  full speed, beside {name:14}{one["wall_s"]:7.2f} s  {size / one["wall_s"] / 1e6:6.0f} MB/s  {one["rss_mib"]:5.0f} MiB  '
               f'spooled {one["spooled"] / 1e6:6.0f} MB  {one["to_file"]:5.2f} x a file output in its place', flush=True)
-    rate = size / result['full_speed']['nothing']['best_s'] / 2
-    result['half_rate_bytes_per_s'] = rate
     log = options.log_small.read_bytes()
+    fastest = max(paced(bench, options, '', None, log)['bytes_per_s'] for _ in range(options.rounds))
+    rate = fastest / 2
+    result['highest_bytes_per_s'] = fastest
+    print(f'  highest rate, written while it is read: {fastest / 1e6:.0f} MB/s', flush=True)
     taken = {name: [] for name in DEAD}
     for _ in range(options.rounds):
         for name, other in DEAD.items():

@@ -16,6 +16,7 @@
 #include "router/base/buf.h"
 #include "router/base/units.h"
 #include "router/lane/spool.h"
+#include "router/lane/spool_segment.h"
 #include "tests/tools/sim_disk.h"
 
 enum { ROUNDS = 60, EVENTS_MAX = 4000, IMAGES_A_ROUND = 12, CALLS_MAX = 120 };
@@ -248,6 +249,32 @@ static void do_append(struct run *t)
 	buf_finish(&bytes);
 }
 
+/* All of them, or none. */
+static void do_append_many(struct run *t)
+{
+	enum { MOST = 5 };
+	struct spool_record records[MOST];
+	struct buf bytes[MOST] = { 0 };
+	uint64_t position;
+	unsigned n = 2 + (unsigned)below(t, MOST - 1);
+	if (t->now.appended + n > EVENTS_MAX)
+		return;
+	for (unsigned i = 0; i < n; i++)
+		records[i] = record_of(t->next_id + i, &bytes[i]);
+	int got = spool_append_many(t->spool, records, n, &position);
+	CHECK(got == 0 || got == -ENOSPC);
+	t->refused += got != 0;
+	for (unsigned i = n; got == 0 && i-- > 0; position -= frame_size(&records[i])) {
+		t->ids[t->now.appended + i] = t->next_id + i;
+		t->positions[t->now.appended + i] = position;
+	}
+	if (got == 0)
+		t->now.appended += n;
+	t->next_id += n;
+	for (unsigned i = 0; i < n; i++)
+		buf_finish(&bytes[i]);
+}
+
 static void do_next(struct run *t)
 {
 	struct spool_record r;
@@ -284,7 +311,10 @@ static void call(struct run *t)
 	promise_begin(t);
 	uint64_t what = below(t, 100);
 	if (what < 45)
-		do_append(t);
+		if (below(t, 4))
+			do_append(t);
+		else
+			do_append_many(t);
 	else if (what < 75)
 		do_next(t);
 	else if (what < 86)
