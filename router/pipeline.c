@@ -24,7 +24,8 @@
 enum {
 	SETTLE_MS = 100,          /* between two settlements, at least ... */
 	SETTLE_PART = 4,          /* ... and so many times what the last one took: main spends a fifth of its time on them */
-	PROMPT_MS = 10,           /* between two of inputs whose clients wait: one sync serves all that came meanwhile */
+	PROMPT_MS = 10,           /* between two of inputs whose clients wait: what the last took, at most this. One sync serves all
+				     that came meanwhile, and where nothing is to be synced nobody waits */
 	TICK_MS = 100,            /* of main's loop: progress, stuck lanes */
 	SHARE_PART = 2,           /* lanes together may pin one half of memory_max; inputs always find the other */
 	TROUBLE_ROOM = 512,
@@ -32,10 +33,12 @@ enum {
 
 /* ---- start ---- */
 
+/* Wakes main, once until it looks. */
 static void tell(struct pipeline *p)
 {
 	uint64_t one = 1;
-	(void)!write(p->news_fd, &one, sizeof one);
+	if (!atomic_exchange(&p->told, true))
+		(void)!write(p->news_fd, &one, sizeof one);
 }
 
 static void news(void *context)
@@ -355,14 +358,17 @@ static void settle_prompt(struct pipeline *p)
 {
 	if (!prompt_news(p))
 		return;
-	int64_t rest = p->prompted_ms + PROMPT_MS - clock_steady_ms();
-	if (rest > 0)
-		(void)poll(NULL, 0, (int)rest);
+	int64_t start = clock_steady_ms();
+	if (start < p->prompt_due_ms) {
+		(void)poll(NULL, 0, (int)(p->prompt_due_ms - start));
+		start = clock_steady_ms();
+	}
 	struct settlement *settlements = take_positions(p, true);
 	if (sync_positions(p, settlements))
 		tell_settled(p, settlements);
 	free_positions(p, settlements);
-	p->prompted_ms = clock_steady_ms();
+	int64_t end = clock_steady_ms(), took = end - start;
+	p->prompt_due_ms = end + (took < PROMPT_MS ? took : PROMPT_MS);
 }
 
 /* Sleeps until news, a signal or the tick. True: SIGTERM or SIGINT came. SIGUSR1 and SIGHUP are served here. */
@@ -374,6 +380,7 @@ static bool wait_for_news(struct pipeline *p)
 	bool end = false;
 	(void)poll(fds, 2, TICK_MS);
 	(void)!read(p->news_fd, &count, sizeof count);
+	atomic_store(&p->told, false); /* what is told from here on is seen by the next look, or wakes it */
 	while (read(p->signal_fd, &info, sizeof info) == sizeof info) {
 		if (info.ssi_signo == SIGUSR1)
 			accounts_print(p);

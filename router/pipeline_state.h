@@ -44,12 +44,13 @@ struct pipeline {
 	struct checkpoint *checkpoint;
 	struct checkpoint_totals *totals_before; /* by lane: of earlier runs */
 	struct pipeline_input *inputs;
+	_Atomic bool told;                /* something stands in news_fd, or is about to */
 	int news_fd;                      /* eventfd: an input ended, or a position moved */
 	int signal_fd;
 	sigset_t signals_before;
 	int64_t started_ms;
 	int64_t settle_due_ms;
-	int64_t prompted_ms;              /* when inputs with `prompt` were last told */
+	int64_t prompt_due_ms;            /* when inputs with `prompt` may be told again */
 	bool running;                     /* all was started */
 	bool wrong;                       /* something besides the counters makes the exit code 1 */
 };

@@ -23,10 +23,10 @@ void webhook_request_release(struct webhook_request *r)
 		free(r);
 }
 
-void webhook_queue(struct input *w, struct webhook_request *r, struct chunk *chunk, uint64_t long_total, bool last)
+void webhook_queue(struct input *w, struct webhook_request *r, struct chunk *chunk, uint64_t long_total)
 {
 	struct webhook_piece *p = mem_zero(1, sizeof *p);
-	*p = (struct webhook_piece){ .request = r, .chunk = chunk, .long_total = long_total, .last = last };
+	*p = (struct webhook_piece){ .request = r, .chunk = chunk, .long_total = long_total };
 	r->references++;
 	if (w->tail)
 		w->tail->next = p;
@@ -35,6 +35,13 @@ void webhook_queue(struct input *w, struct webhook_request *r, struct chunk *chu
 	w->tail = p;
 	w->queue_bytes += chunk ? chunk->room : 0;
 	(void)pthread_cond_broadcast(&w->changed);
+}
+
+void webhook_queue_end(struct input *w, struct webhook_request *r)
+{
+	if (!w->tail || w->tail->request != r)
+		webhook_queue(w, r, NULL, 0);
+	w->tail->last = true;
 }
 
 static struct webhook_piece *take_piece(struct input *w)

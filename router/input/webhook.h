@@ -140,7 +140,8 @@ struct input {
 };
 
 /* webhook.c */
-void webhook_queue(struct input *, struct webhook_request *, struct chunk *, uint64_t long_total, bool last); /* locked */
+void webhook_queue(struct input *, struct webhook_request *, struct chunk *, uint64_t long_total); /* locked */
+void webhook_queue_end(struct input *, struct webhook_request *);             /* locked; it came whole */
 void webhook_request_release(struct webhook_request *);                       /* locked */
 void webhook_answer(struct input *, struct webhook_request *, unsigned status); /* locked; suspended ones are resumed */
 void webhook_forget_waiting(struct input *, struct webhook_request *);         /* locked */

@@ -4,10 +4,7 @@
 #include <assert.h>
 #include <stdio.h>
 
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
-
+#include "router/input/webhook_scan.h"
 #include "router/lane/chunk.h"
 
 enum { CHUNK_START_BYTES = 64 * 1024, CHUNK_SLACK = 4096 };
@@ -32,9 +29,15 @@ static void give_on(struct webhook_body *b, struct chunk *chunk, uint64_t long_t
 
 static size_t first_room(const struct webhook_body *b, size_t need)
 {
+	const struct body_options *o = &b->options;
+	const bool first = !b->chunk && !b->lines;
+	const uint64_t whole = o->expected ? o->expected + o->expected / 8 + CHUNK_SLACK : UINT64_MAX;
 	size_t room = b->lines ? BODY_PIECE_BYTES : CHUNK_START_BYTES;
-	if (b->options.expected && b->options.expected + b->options.expected / 8 + CHUNK_SLACK < room)
-		room = b->options.expected + b->options.expected / 8 + CHUNK_SLACK;
+	if (whole < room)
+		room = whole;
+	else if (first && whole <= BODY_WHOLE_MAX && budget_used(o->budget) < o->plenty_bytes)
+		for (room = BODY_PIECE_BYTES; room < whole;)
+			room *= 2; /* of a size that chunks are kept in */
 	return room < need ? need : room;
 }
 
@@ -130,11 +133,25 @@ static size_t item_gap(const struct webhook_body *b)
 	return b->prefix_len - 1; /* the prefix stands for the item's own bracket too */
 }
 
+static bool is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
+/* Is there anything in the object? */
+static bool has_member(struct view item)
+{
+	size_t i = 1;
+	while (i < item.len && is_space(item.ptr[i]))
+		i++;
+	return i < item.len && item.ptr[i] != '}';
+}
+
 static int start_item(struct webhook_body *b)
 {
 	b->depth = 0;
 	b->newline = false;
-	b->has_kind = b->has_member = false;
+	b->maybe_kind = false;
 	return append(b, (struct view){ b->prefix, item_gap(b) });
 }
 
@@ -146,10 +163,11 @@ static int end_item(struct webhook_body *b)
 		return end_long(b, gap);
 	struct chunk *c = b->chunk;
 	char *start = c->bytes + b->whole, *item = start + gap;
-	if (*item != '{' || b->has_kind) {
+	const struct view whole = { item, (size_t)(c->bytes + c->len - item) };
+	if (*item != '{' || (b->maybe_kind && item_has_kind(whole))) {
 		memmove(start, item, c->len - b->whole - gap);
 		c->len -= gap;
-	} else if (b->has_member) {
+	} else if (has_member(whole)) {
 		memcpy(start, b->prefix, b->prefix_len);
 	} else {
 		memcpy(start, b->prefix, gap);
@@ -191,14 +209,13 @@ static void end_string(struct webhook_body *b)
 {
 	if (b->depth != 1)
 		return;
-	if (b->keyed) {
-		b->has_member = true;
+	if (b->state == BODY_ITEM) {
+		b->maybe_kind = b->maybe_kind || name_is(b, VIEW("kind"));
+	} else if (b->keyed) {
 		b->member = name_is(b, VIEW("kind")) ? MEMBER_KIND : name_is(b, VIEW("apiVersion")) ? MEMBER_API_VERSION :
 			name_is(b, VIEW("items")) ? MEMBER_ITEMS : MEMBER_OTHER;
-	} else if (b->member == MEMBER_KIND) {
-		b->has_kind = true;
-		if (b->state == BODY_VALUE)
-			b->is_list = name_is(b, VIEW("EventList"));
+	} else if (b->member == MEMBER_KIND && b->state == BODY_VALUE) {
+		b->is_list = name_is(b, VIEW("EventList"));
 	} else if (b->member == MEMBER_API_VERSION && b->state == BODY_VALUE) {
 		take_api_version(b);
 	}
@@ -216,25 +233,6 @@ static bool can_stream(const struct webhook_body *b)
 /* ---- the scanner ---- */
 
 enum scan_result { SCAN_MORE, SCAN_END, SCAN_ITEMS, SCAN_NEWLINE };
-
-/* The next quote, backslash or newline, or the end. */
-static const char *string_stop(const char *at, const char *end)
-{
-#if defined(__SSE2__)
-	const __m128i quote = _mm_set1_epi8('"'), backslash = _mm_set1_epi8('\\'), newline = _mm_set1_epi8('\n');
-	for (; end - at >= 16; at += 16) {
-		__m128i v = _mm_loadu_si128((const __m128i *)(const void *)at);
-		__m128i hit = _mm_or_si128(_mm_cmpeq_epi8(v, quote),
-			_mm_or_si128(_mm_cmpeq_epi8(v, backslash), _mm_cmpeq_epi8(v, newline)));
-		int mask = _mm_movemask_epi8(hit);
-		if (mask)
-			return at + __builtin_ctz((unsigned)mask);
-	}
-#endif
-	while (at < end && *at != '"' && *at != '\\' && *at != '\n')
-		at++;
-	return at;
-}
 
 /* Inside a string. SCAN_NEWLINE: *at stands behind a newline that no string may have. */
 static enum scan_result scan_string(struct webhook_body *b, const char **at, const char *end)
@@ -303,6 +301,28 @@ static enum scan_result scan_token(struct webhook_body *b, char byte)
 	return SCAN_MORE;
 }
 
+/* As scan(), for an item: whole blocks at once, and byte by byte what they leave. */
+static enum scan_result scan_item(struct webhook_body *b, struct view *rest, struct view *ret_seen)
+{
+	const char *at = rest->ptr, *end = at + rest->len;
+	enum scan_result result = SCAN_MORE;
+	bool ended = false;
+	while (at < end && result == SCAN_MORE) {
+		struct item_scan s = { b->depth, b->in_string, b->escaped, b->newline, b->maybe_kind };
+		if (end - at >= ITEM_BLOCK)
+			at += item_scan(&s, at, (size_t)(end - at), &ended);
+		b->depth = s.depth, b->in_string = s.in_string, b->escaped = s.escaped;
+		b->newline = s.newline, b->maybe_kind = s.maybe_kind;
+		if (ended)
+			result = SCAN_END;
+		for (const char *stop = end - at < ITEM_BLOCK ? end : at + ITEM_BLOCK; at < stop && result == SCAN_MORE;)
+			result = b->in_string ? scan_string(b, &at, stop) : scan_token(b, *at++);
+	}
+	*ret_seen = (struct view){ rest->ptr, (size_t)(at - rest->ptr) };
+	*rest = (struct view){ at, (size_t)(end - at) };
+	return result;
+}
+
 /* Up to the end of the value in hand, or to where its items begin. Consumes what it looked at. */
 static enum scan_result scan(struct webhook_body *b, struct view *rest, struct view *ret_seen)
 {
@@ -316,11 +336,6 @@ static enum scan_result scan(struct webhook_body *b, struct view *rest, struct v
 }
 
 /* ---- the states ---- */
-
-static bool is_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\n' || c == '\r';
-}
 
 static void skip(struct view *rest, bool commas)
 {
@@ -395,7 +410,7 @@ static int do_value(struct webhook_body *b, struct view *rest)
 static int do_item(struct webhook_body *b, struct view *rest)
 {
 	struct view seen;
-	enum scan_result result = scan(b, rest, &seen);
+	enum scan_result result = scan_item(b, rest, &seen);
 	int r = append_seen(b, seen, result);
 	if (r == 0 && result == SCAN_END) {
 		r = end_item(b);

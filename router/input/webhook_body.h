@@ -19,12 +19,14 @@
 struct budget;
 struct chunk;
 
-enum { BODY_PIECE_BYTES = 256 * 1024, BODY_HEAD_MAX = 64 * 1024, BODY_NAME_MAX = 64 };
+enum { BODY_PIECE_BYTES = 256 * 1024, BODY_WHOLE_MAX = 1024 * 1024, BODY_HEAD_MAX = 64 * 1024, BODY_NAME_MAX = 64 };
 
 struct body_options {
 	struct budget *budget;
 	uint64_t line_max;     /* max_event_bytes: a longer one costs itself alone */
 	uint64_t expected;     /* Content-Length, 0: unknown */
+	/* While less of the budget is in use, a body of up to BODY_WHOLE_MAX gets one chunk at once; else it must grow into it. */
+	uint64_t plenty_bytes;
 	/*
 	 * Takes the chunk over: whole lines; or where `long_total` is not 0 the first BODY_HEAD_MAX bytes of a line of so many.
 	 */
@@ -63,8 +65,7 @@ struct webhook_body {
 	enum { MEMBER_OTHER, MEMBER_KIND, MEMBER_API_VERSION, MEMBER_ITEMS } member;
 
 	bool is_list;          /* kind EventList was seen */
-	bool has_kind;         /* the item in hand has a kind of its own */
-	bool has_member;
+	bool maybe_kind;       /* the item in hand may have a kind of its own */
 	char api_version[BODY_NAME_MAX + 1];
 	bool odd_api_version;
 	char prefix[2 * BODY_NAME_MAX]; /* what an item gets instead of its { */

@@ -28,6 +28,7 @@ enum {
 	YOUNG_MS = 1000,           /* a body that has been arriving for less is not cut for being slow */
 	DRAIN_MS = 1000,           /* for answers to get out at the end */
 	QUEUE_PART = 4,            /* of memory_max may wait in the queue before bodies are held */
+	PLENTY_PART = 4,           /* of memory_max in use: from there on bodies get room as they come */
 	FILES_BESIDE = 256,        /* descriptors that others need */
 };
 
@@ -189,7 +190,7 @@ static void take_piece(void *context, struct chunk *chunk, uint64_t long_total)
 	/* The daemon's thread calls with the mutex held by nobody. */
 	struct input *w = r->from->input;
 	(void)pthread_mutex_lock(&w->mutex);
-	webhook_queue(w, r, chunk, long_total, false);
+	webhook_queue(w, r, chunk, long_total);
 	(void)pthread_mutex_unlock(&w->mutex);
 }
 
@@ -218,6 +219,7 @@ static enum MHD_Result start_request(struct input *w, struct webhook_request *r,
 		.budget = w->options.budget,
 		.line_max = w->options.config->max_event_bytes,
 		.expected = packed ? 0 : length,
+		.plenty_bytes = w->options.config->memory_max / PLENTY_PART,
 		.piece = take_piece,
 		.context = r,
 	});
@@ -340,7 +342,7 @@ static enum MHD_Result end_body(struct input *w, struct webhook_request *r)
 	if (!stopping) {
 		r->state = REQUEST_WAITING;
 		MHD_suspend_connection(r->connection);
-		webhook_queue(w, r, NULL, 0, true);
+		webhook_queue_end(w, r);
 	}
 	(void)pthread_mutex_unlock(&w->mutex);
 	return stopping ? respond(r, MHD_HTTP_SERVICE_UNAVAILABLE, true) : MHD_YES;

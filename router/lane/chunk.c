@@ -8,12 +8,25 @@
 
 #include "router/base/buf.h"
 
+/* Blocks of these sizes are kept for the next chunk: from the kernel each would come as fresh pages, zeroed one by one. */
+enum { SPARE_MIN = 256 * 1024, SPARE_MAX = 1024 * 1024 };
+#if defined(__SANITIZE_ADDRESS__)
+enum { SPARES = 0 }; /* so that who reads what is gone is found */
+#else
+enum { SPARES = 4 };
+#endif
+
 struct budget {
 	pthread_mutex_t mutex;
 	pthread_cond_t given;
 	uint64_t bytes_max;
 	uint64_t used;
 	bool stopped;
+	struct {
+		char *bytes;
+		size_t room;
+	} spares[SPARES + 1];
+	unsigned n_spares;
 };
 
 int budget_create(struct budget **ret_budget, uint64_t bytes_max)
@@ -31,6 +44,8 @@ void budget_destroy(struct budget *b)
 	if (!b)
 		return;
 	assert(b->used == 0);
+	while (b->n_spares)
+		free(b->spares[--b->n_spares].bytes);
 	(void)pthread_cond_destroy(&b->given);
 	(void)pthread_mutex_destroy(&b->mutex);
 	free(b);
@@ -97,13 +112,45 @@ uint64_t budget_used(const struct budget *b)
 	return used;
 }
 
+static char *take_spare(struct budget *b, size_t room)
+{
+	char *bytes = NULL;
+	if (room < SPARE_MIN || room > SPARE_MAX)
+		return NULL;
+	(void)pthread_mutex_lock(&b->mutex);
+	for (unsigned i = b->n_spares; !bytes && i--;) {
+		if (b->spares[i].room != room)
+			continue;
+		bytes = b->spares[i].bytes;
+		b->spares[i] = b->spares[--b->n_spares];
+	}
+	(void)pthread_mutex_unlock(&b->mutex);
+	return bytes;
+}
+
+/* Frees the block, or keeps it and frees another. */
+static void give_block(struct budget *b, char *bytes, size_t room)
+{
+	if (SPARES && room >= SPARE_MIN && room <= SPARE_MAX && (room & (room - 1)) == 0) {
+		(void)pthread_mutex_lock(&b->mutex);
+		char *other = b->n_spares == SPARES ? b->spares[--b->n_spares].bytes : NULL;
+		b->spares[b->n_spares].bytes = bytes;
+		b->spares[b->n_spares++].room = room;
+		(void)pthread_mutex_unlock(&b->mutex);
+		bytes = other;
+	}
+	free(bytes);
+}
+
 static struct chunk *chunk_new(struct budget *budget, size_t room)
 {
 	struct chunk *c = mem_zero(1, sizeof *c);
 	c->budget = budget;
 	c->references = 1;
 	c->room = room;
-	c->bytes = mem_alloc(room);
+	c->bytes = take_spare(budget, room);
+	if (!c->bytes)
+		c->bytes = mem_alloc(room);
 	return c;
 }
 
@@ -179,7 +226,7 @@ void chunk_release(struct chunk *c)
 		return;
 	struct budget *budget = c->budget;
 	uint64_t room = c->excused ? 0 : c->room;
-	free(c->bytes);
+	give_block(budget, c->bytes, c->room);
 	free(c);
 	if (room)
 		budget_give(budget, room);

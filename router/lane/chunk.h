@@ -8,6 +8,7 @@
  *
  * Budget:  all chunks and batch arenas of a process share `memory_max`. chunk_create waits until there is room, except
  *          that one chunk larger than all of it is let through alone: an event of max_event_bytes must pass.
+ *          Beside it, a few blocks of chunks that are gone are kept for the next ones (at most 4 MiB).
  * Threads: any thread may hold and release; bytes are written by the creator before it shares them, then never.
  */
 #include <stdatomic.h>

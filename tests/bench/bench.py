@@ -7,11 +7,13 @@ bests. Absolutes are this machine's and this hour's: ratios count. All goes to b
 """
 import argparse
 import contextlib
+import gzip
 import json
 import os
 import pathlib
 import platform
 import shutil
+import socket
 import statistics
 import subprocess
 import sys
@@ -207,6 +209,105 @@ def to_kafka(options):
         return compare(options, lambda: run([bare, brokers, topic(), options.log, plan]), ours, clean), '>= 0.8 of its speed'
 
 
+def certificates(folder):
+    """An authority, and a server's and a client's certificate of it."""
+    def openssl(*arguments):
+        subprocess.run(['openssl', *arguments], cwd=folder, check=True, capture_output=True)
+    new = ('-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes')
+    openssl('req', '-x509', *new, '-days', '2', '-keyout', 'ca.key', '-out', 'ca.pem', '-subj', '/CN=ca')
+    (folder / 'names').write_text('subjectAltName=IP:127.0.0.1\n')
+    for name in ('server', 'client'):
+        openssl('req', '-new', *new, '-keyout', f'{name}.key', '-out', f'{name}.csr', '-subj', f'/CN={name}')
+        openssl('x509', '-req', '-in', f'{name}.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial', '-days', '2',
+                '-out', f'{name}.pem', '-extfile', 'names')
+
+
+@contextlib.contextmanager
+def serving(command, folder, announces):
+    """A server while it runs, and the last word of the line in which it says where."""
+    with open(folder / 'server.stderr', 'wb') as stderr:
+        process = subprocess.Popen([str(c) for c in command], cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                   stderr=stderr, text=True)
+    try:
+        if announces:
+            yield process.stdout.readline().split()[-1], process
+        else:
+            time.sleep(1)
+            yield None, process
+    finally:
+        process.stdin.close()
+        process.terminate()
+        process.wait()
+
+
+def cpu_seconds(process):
+    fields = pathlib.Path(f'/proc/{process.pid}/stat').read_text(encoding='ascii').rsplit(')', 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+
+
+def webhook_config(folder):
+    ports = []
+    for _ in range(2):
+        with socket.socket() as s:
+            s.bind(('127.0.0.1', 0))
+            ports.append(s.getsockname()[1])
+    (folder / 'webhook.yaml').write_text(f"""\
+cluster: bench
+state_dir: {folder}/state-webhook
+redact: off
+inputs:
+  plain: {{ type: webhook, listen: '127.0.0.1:{ports[0]}' }}
+  secure: {{ type: webhook, listen: '127.0.0.1:{ports[1]}',
+            tls: {{ cert_file: server.pem, key_file: server.key, client_ca_file: ca.pem }} }}
+outputs:
+  out: {{ type: "null" }}
+""")
+    return ports
+
+
+def from_webhook(options):
+    """EventLists as kube-apiserver posts them, decoded and routed to nowhere, against a server that reads and forgets them."""
+    bare, load, folder = need('bench_webhook_bare'), need('bench_webhook_load'), options.folder
+    if not shutil.which('openssl'):
+        raise Skip('no openssl')
+    certificates(folder)
+    bodies = []
+    for packed in sorted((TOP / 'tests' / 'data' / 'webhook').glob('*.json.gz')):
+        path = folder / packed.stem
+        path.write_bytes(gzip.decompress(packed.read_bytes()))
+        if path.stat().st_size < 1 << 20: # the others: 400 events in about 520 KB, as most are
+            bodies.append(path)
+    plain, secure = webhook_config(folder)
+    client = ('--ca', folder / 'ca.pem', '--cert', folder / 'client.pem', '--key', folder / 'client.key')
+
+    def post(process, url, *more):
+        before = cpu_seconds(process)
+        done = subprocess.run([load, '--connections', str(options.connections), '--requests', str(options.requests), *more, url,
+                               *bodies], capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise Failed(done.stderr[-300:])
+        return {**json.loads(done.stdout), 'server_cpu_s': cpu_seconds(process) - before}
+
+    result = {'connections': options.connections, 'requests': options.requests}
+    with serving([bare], folder, True) as (bare_port, b), \
+            serving([bare, 'server.pem', 'server.key', 'ca.pem'], folder, True) as (bare_secure, s), \
+            serving([ROUTER, 'run', '-c', folder / 'webhook.yaml'], folder, False) as (_, r):
+        for name, reference, ours in (
+                ('http', lambda: post(b, f'http://127.0.0.1:{bare_port}/'), lambda: post(r, f'http://127.0.0.1:{plain}/')),
+                ('mtls', lambda: post(s, f'https://127.0.0.1:{bare_secure}/', *client),
+                 lambda: post(r, f'https://127.0.0.1:{secure}/', *client))):
+            rounds = [(reference(), ours()) for _ in range(options.rounds)]
+            result[name] = {'reference': max((a for a, _ in rounds), key=lambda x: x['events_per_s']),
+                            'ours': max((o for _, o in rounds), key=lambda x: x['events_per_s'])}
+            result[name]['ours_of_reference'] = result[name]['ours']['events_per_s'] / result[name]['reference']['events_per_s']
+            for who in ('reference', 'ours'):
+                x = result[name][who]
+                print(f'  webhook {name:10}{who:12}{x["events_per_s"]:10.0f} events/s {x["mb_per_s"]:8.0f} MB/s '
+                      f'{x["server_cpu_s"]:7.2f} s CPU of the server, {options.connections} connections')
+            print(f'  webhook {name:10}ours: {result[name]["ours_of_reference"]:.2f} of its speed; goal: >= 0.7', flush=True)
+    return result
+
+
 @contextlib.contextmanager
 def broker(options):
     """A real broker and what deletes its topics: the one of --kafka, or one that the integration tests' rig starts."""
@@ -241,7 +342,8 @@ def spool(options):
     return bench_lanes.spool(sys.modules[__name__], options)
 
 
-COMPARISONS = {'memory': in_memory, 'files': to_files, 'http': to_http, 'kafka': to_kafka, 'lanes': lanes, 'spool': spool}
+COMPARISONS = {'memory': in_memory, 'files': to_files, 'http': to_http, 'kafka': to_kafka, 'lanes': lanes, 'spool': spool,
+               'webhook': whole(from_webhook)}
 
 
 def generated(options, size):
@@ -267,6 +369,8 @@ def main():
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--seconds', type=float, default=10, help='of each run at half the rate, in `lanes` (default: %(default)s)')
     parser.add_argument('--spool-bytes', type=int, default=10 << 30, help='in `spool` (default: 10 GiB)')
+    parser.add_argument('--connections', type=int, default=8, help='webhook: clients at once (default: %(default)s)')
+    parser.add_argument('--requests', type=int, default=1500, help='webhook: bodies of 400 events a round (default: %(default)s)')
     parser.add_argument('--kafka', metavar='HOST:PORT', help='a broker that is there (its topics bench-* stay)')
     parser.add_argument('--folder', type=pathlib.Path, default=BUILD / 'bench', help='work folder (default: build/bench)')
     parser.add_argument('--json', type=pathlib.Path, default=BUILD / 'bench.json')

@@ -173,6 +173,68 @@ static void test_like_lists(void **state)
 	buf_finish(&list);
 }
 
+/* Blocks of 64 bytes and single ones must see the same in all bytes, those of broken items too. */
+static void test_blocks_are_bytes(void **state)
+{
+	static const char *const words[] = { "{", "}", "[", "]", "\"", "\\", "\\\"", "\\\\", ",",
+		":", "\"kind\":", "\"kind\":\"x\"", "k", "kind", "{\"level\":\"Metadata\",",
+		"\"annotations\":{\"a\":\"b\"}", " ", "\n",
+		"padding that is long enough to fill a part of a block" };
+	unsigned seed = 1;
+	(void)state;
+	for (unsigned round = 0; round < 3000; round++) {
+		struct buf body = { 0 };
+		struct taken whole, bytes, parts;
+		buf_add_view(&body, VIEW(HEAD));
+		for (unsigned i = 0; i < 60; i++) {
+			seed = seed * 1103515245 + 12345;
+			/* mostly strings that end, so that many items do too */
+			const char *word = words[(seed >> 16) % (sizeof words / sizeof *words)];
+			bool quoted = seed >> 30 && *word != '{' && *word != '}' && *word != '"';
+			buf_addf(&body, quoted ? "\"%s\"" : "%s", word);
+		}
+		assert_int_equal(cut(buf_view(&body), body.len, 1 << 20, 1 << 20, &whole), 0);
+		assert_int_equal(cut(buf_view(&body), 1, 1 << 20, 1 << 20, &bytes), 0);
+		assert_int_equal(
+			cut(buf_view(&body), 65 + round % 90, 1 << 20, 1 << 20, &parts), 0);
+		assert_string_equal(buf_text(&whole.lines), buf_text(&bytes.lines));
+		assert_string_equal(buf_text(&whole.lines), buf_text(&parts.lines));
+		buf_finish(&whole.lines);
+		buf_finish(&bytes.lines);
+		buf_finish(&parts.lines);
+		buf_finish(&body);
+	}
+}
+
+/* The kind of an item, wherever in blocks and pieces it stands. */
+static void test_kind_of_items(void **state)
+{
+	(void)state;
+	for (unsigned pad = 0; pad < 140; pad++) {
+		struct buf body = { 0 }, want = { 0 };
+		buf_addf(&body,
+			HEAD
+			"{\"p\":\"%*s\",\"kind\" "
+			":\n\"Event\"},{\"p\":\"%*s\",\"o\":{\"kind\":\"x\"},\"kinds\":\"kind\"}]}",
+			(int)pad, "", (int)pad, "");
+		buf_addf(&want,
+			"{\"p\":\"%*s\",\"kind\" : \"Event\"}\n" FRONT
+			",\"p\":\"%*s\",\"o\":{\"kind\":\"x\"},\"kinds\":\"kind\"}\n",
+			(int)pad, "", (int)pad, "");
+		for (size_t step = 1; step <= body.len; step += step < 70 ? 1
+								: body.len - step > 0
+									? body.len - step
+									: 1) {
+			struct taken t;
+			assert_int_equal(cut(buf_view(&body), step, 1 << 20, 1 << 20, &t), 0);
+			assert_string_equal(buf_text(&t.lines), buf_text(&want));
+			buf_finish(&t.lines);
+		}
+		buf_finish(&body);
+		buf_finish(&want);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -182,6 +244,8 @@ int main(void)
 		cmocka_unit_test(test_broken),
 		cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_like_lists),
+		cmocka_unit_test(test_blocks_are_bytes),
+		cmocka_unit_test(test_kind_of_items),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
