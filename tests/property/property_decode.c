@@ -2,10 +2,9 @@
  * Generated, mutated and real events: decode against jansson, in every field, and all kinds of vectors against each other.
  * What jansson refuses and decode takes is tamed first (tests/tools/tame.h).
  */
-#include <zlib.h>
-
 #include "tests/tools/decode_oracle.h"
 #include "tests/tools/random.h"
+#include "tests/tools/real_log.h"
 
 enum { ROUNDS = 4000, REAL_LINE_MAX = 16 * 1024 };
 
@@ -19,20 +18,7 @@ struct corpus {
 
 static void load_corpus(struct corpus *c)
 {
-	const char *source = getenv("AUDIT_ROUTER_SOURCE");
-	char *path = mem_textf("%s/tests/data/audit.log.gz", source ? source : ".");
-	gzFile file = gzopen(path, "rb");
-	if (!file) {
-		fprintf(stderr, "%s: cannot be read\n", path);
-		exit(1);
-	}
-	for (int n = 1; n > 0; c->bytes.len += (size_t)n) {
-		buf_reserve(&c->bytes, 1 << 20);
-		n = gzread(file, c->bytes.ptr + c->bytes.len, 1 << 20);
-		assert(n >= 0);
-	}
-	gzclose(file);
-	free(path);
+	real_log_read(&c->bytes);
 	c->lines = mem_zero(c->bytes.len / 100, sizeof *c->lines);
 	const char *end = c->bytes.ptr + c->bytes.len;
 	for (const char *at = c->bytes.ptr, *newline; at < end; at = newline + 1) {

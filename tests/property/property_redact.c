@@ -3,30 +3,11 @@
  * event of the real log is judged, else ROUNDS of them, picked by the seed, each with words of its own changed to those that
  * redaction looks for.
  */
-#include <zlib.h>
-
 #include "tests/tools/random.h"
+#include "tests/tools/real_log.h"
 #include "tests/tools/redact_oracle.h"
 
 enum { ROUNDS = 400 };
-
-static void load(struct buf *bytes)
-{
-	const char *source = getenv("AUDIT_ROUTER_SOURCE");
-	char *path = mem_textf("%s/tests/data/audit.log.gz", source ? source : ".");
-	gzFile file = gzopen(path, "rb");
-	if (!file) {
-		fprintf(stderr, "%s: cannot be read\n", path);
-		exit(1);
-	}
-	for (int n = 1; n > 0; bytes->len += (size_t)n) {
-		buf_reserve(bytes, 1 << 20);
-		n = gzread(file, bytes->ptr + bytes->len, 1 << 20);
-		assert(n >= 0);
-	}
-	gzclose(file);
-	free(path);
-}
 
 static size_t split(struct view bytes, struct view **ret_lines)
 {
@@ -67,7 +48,7 @@ int main(int argc, char **argv)
 	struct buf bytes = { 0 }, mutated = { 0 };
 	struct view *lines;
 	uint64_t cut[REDACT_ORACLES] = { 0 }, judged = 0;
-	load(&bytes);
+	real_log_read(&bytes);
 	size_t n = split(buf_view(&bytes), &lines);
 	for (uint64_t i = 0; i < (run.rounds ? run.rounds : n); i++) {
 		struct random r = random_round(&run, i);

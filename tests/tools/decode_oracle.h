@@ -152,6 +152,17 @@ static inline void oracle_raw(const struct oracle *o, struct view got, const jso
 	json_decref(value);
 }
 
+/* Members of an object, by their keys. */
+static inline void oracle_text_of(const struct oracle *o, struct view got, const json_t *object, const char *key)
+{
+	oracle_text(o, got, json_object_get(object, key), key);
+}
+
+static inline void oracle_raw_of(const struct oracle *o, struct view got, const json_t *object, const char *key)
+{
+	oracle_raw(o, got, json_object_get(object, key), key);
+}
+
 static inline const json_t *oracle_object(const json_t *parent, const char *key)
 {
 	const json_t *value = json_object_get(parent, key);
@@ -161,8 +172,8 @@ static inline const json_t *oracle_object(const json_t *parent, const char *key)
 static inline void oracle_user(const struct oracle *o, const struct event_user *got, const json_t *want)
 {
 	oracle_check(o, got->present == (want != NULL), "user");
-	oracle_text(o, got->username, json_object_get(want, "username"), "username");
-	oracle_text(o, got->uid, json_object_get(want, "uid"), "uid");
+	oracle_text_of(o, got->username, want, "username");
+	oracle_text_of(o, got->uid, want, "uid");
 	oracle_texts(o, got->groups, got->n_groups, json_object_get(want, "groups"), "groups");
 	oracle_raw(o, got->extra, oracle_object(want, "extra"), "extra");
 }
@@ -170,14 +181,14 @@ static inline void oracle_user(const struct oracle *o, const struct event_user *
 static inline void oracle_object_ref(const struct oracle *o, const struct event_object_ref *got, const json_t *want)
 {
 	oracle_check(o, got->present == (want != NULL), "objectRef");
-	oracle_text(o, got->resource, json_object_get(want, "resource"), "resource");
-	oracle_text(o, got->namespace_, json_object_get(want, "namespace"), "namespace");
-	oracle_text(o, got->name, json_object_get(want, "name"), "name");
-	oracle_text(o, got->uid, json_object_get(want, "uid"), "objectRef.uid");
-	oracle_text(o, got->api_group, json_object_get(want, "apiGroup"), "apiGroup");
-	oracle_text(o, got->api_version, json_object_get(want, "apiVersion"), "objectRef.apiVersion");
-	oracle_text(o, got->resource_version, json_object_get(want, "resourceVersion"), "resourceVersion");
-	oracle_text(o, got->subresource, json_object_get(want, "subresource"), "subresource");
+	oracle_text_of(o, got->resource, want, "resource");
+	oracle_text_of(o, got->namespace_, want, "namespace");
+	oracle_text_of(o, got->name, want, "name");
+	oracle_text_of(o, got->uid, want, "uid");
+	oracle_text_of(o, got->api_group, want, "apiGroup");
+	oracle_text_of(o, got->api_version, want, "apiVersion");
+	oracle_text_of(o, got->resource_version, want, "resourceVersion");
+	oracle_text_of(o, got->subresource, want, "subresource");
 }
 
 static inline void oracle_status(const struct oracle *o, const struct event_status *got, const json_t *want)
@@ -185,9 +196,9 @@ static inline void oracle_status(const struct oracle *o, const struct event_stat
 	const json_t *code = json_object_get(want, "code");
 	json_int_t number = json_is_integer(code) ? json_integer_value(code) : 0;
 	oracle_check(o, got->present == (want != NULL), "responseStatus");
-	oracle_text(o, got->status, json_object_get(want, "status"), "status");
-	oracle_text(o, got->message, json_object_get(want, "message"), "message");
-	oracle_text(o, got->reason, json_object_get(want, "reason"), "reason");
+	oracle_text_of(o, got->status, want, "status");
+	oracle_text_of(o, got->message, want, "message");
+	oracle_text_of(o, got->reason, want, "reason");
 	oracle_check(o, got->code == (number >= INT32_MIN && number <= INT32_MAX ? number : 0), "code");
 	oracle_raw(o, got->raw, want, "responseStatus.raw");
 }
@@ -205,14 +216,14 @@ static inline void oracle_event(const struct oracle *o, const struct event *got,
 {
 	static const char *const levels[] = { "", "None", "Metadata", "Request", "RequestResponse" };
 	static const char *const stages[] = { "", "RequestReceived", "ResponseStarted", "ResponseComplete", "Panic" };
-	oracle_text(o, got->kind, json_object_get(want, "kind"), "kind");
-	oracle_text(o, got->api_version, json_object_get(want, "apiVersion"), "apiVersion");
-	oracle_text(o, got->level_text, json_object_get(want, "level"), "level");
-	oracle_text(o, got->audit_id, json_object_get(want, "auditID"), "auditID");
-	oracle_text(o, got->stage_text, json_object_get(want, "stage"), "stage");
-	oracle_text(o, got->request_uri, json_object_get(want, "requestURI"), "requestURI");
-	oracle_text(o, got->verb, json_object_get(want, "verb"), "verb");
-	oracle_text(o, got->user_agent, json_object_get(want, "userAgent"), "userAgent");
+	oracle_text_of(o, got->kind, want, "kind");
+	oracle_text_of(o, got->api_version, want, "apiVersion");
+	oracle_text_of(o, got->level_text, want, "level");
+	oracle_text_of(o, got->audit_id, want, "auditID");
+	oracle_text_of(o, got->stage_text, want, "stage");
+	oracle_text_of(o, got->request_uri, want, "requestURI");
+	oracle_text_of(o, got->verb, want, "verb");
+	oracle_text_of(o, got->user_agent, want, "userAgent");
 	oracle_check(o, (int)got->level == oracle_named(levels, 5, json_object_get(want, "level")), "level by name");
 	oracle_check(o, (int)got->stage == oracle_named(stages, 5, json_object_get(want, "stage")), "stage by name");
 	oracle_user(o, &got->user, oracle_object(want, "user"));
@@ -220,12 +231,12 @@ static inline void oracle_event(const struct oracle *o, const struct event *got,
 	oracle_texts(o, got->source_ips, got->n_source_ips, json_object_get(want, "sourceIPs"), "sourceIPs");
 	oracle_object_ref(o, &got->object_ref, oracle_object(want, "objectRef"));
 	oracle_status(o, &got->response_status, oracle_object(want, "responseStatus"));
-	oracle_text(o, got->request_received, json_object_get(want, "requestReceivedTimestamp"), "requestReceivedTimestamp");
-	oracle_text(o, got->stage_timestamp, json_object_get(want, "stageTimestamp"), "stageTimestamp");
-	oracle_raw(o, got->request_object, json_object_get(want, "requestObject"), "requestObject");
-	oracle_raw(o, got->response_object, json_object_get(want, "responseObject"), "responseObject");
-	oracle_raw(o, got->annotations, json_object_get(want, "annotations"), "annotations");
-	oracle_raw(o, got->authentication_metadata, json_object_get(want, "authenticationMetadata"), "authenticationMetadata");
+	oracle_text_of(o, got->request_received, want, "requestReceivedTimestamp");
+	oracle_text_of(o, got->stage_timestamp, want, "stageTimestamp");
+	oracle_raw_of(o, got->request_object, want, "requestObject");
+	oracle_raw_of(o, got->response_object, want, "responseObject");
+	oracle_raw_of(o, got->annotations, want, "annotations");
+	oracle_raw_of(o, got->authentication_metadata, want, "authenticationMetadata");
 }
 
 static inline enum decode_result oracle_result(const json_t *value)

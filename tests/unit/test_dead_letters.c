@@ -19,23 +19,9 @@
 #include "router/base/clock.h"
 #include "router/base/io.h"
 #include "router/lane/dead_letters.h"
+#include "tests/unit/folder.h"
 
 enum { NO_LIMIT = 1 << 30 };
-
-static char folder[] = "/tmp/test_dead_letters.XXXXXX";
-
-static int make_folder(void **state)
-{
-	(void)state;
-	return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-	(void)state;
-	_free_ char *command = mem_textf("rm -r %s", folder);
-	return system(command);
-}
 
 static struct dead_letters *open_letters(const char *sub, const char *name, uint64_t bytes_max)
 {

@@ -7,11 +7,11 @@
 #include <string.h>
 
 #include <cmocka.h>
-#include <zlib.h>
 
 #include "router/base/buf.h"
 #include "router/event/decode.h"
 #include "router/event/text.h"
+#include "tests/tools/real_log.h"
 #include "tests/tools/tame.h"
 
 enum { KINDS_MAX = 4 };
@@ -699,27 +699,12 @@ static void lists_give_their_items_in_order(void **state)
 	}
 }
 
-static struct view read_log(struct buf *log)
-{
-	char *path = mem_textf("%s/tests/data/audit.log.gz", getenv("AUDIT_ROUTER_SOURCE") ? getenv("AUDIT_ROUTER_SOURCE") : ".");
-	gzFile file = gzopen(path, "rb");
-	assert_non_null(file);
-	for (int n = 1; n > 0;) {
-		buf_reserve(log, 1 << 20);
-		n = gzread(file, log->ptr + log->len, 1 << 20);
-		assert_true(n >= 0);
-		log->len += (size_t)n;
-	}
-	gzclose(file);
-	free(path);
-	return buf_view(log);
-}
-
 static void a_real_log_is_all_events(void **state)
 {
 	struct buf log = { 0 };
-	struct view bytes = read_log(&log);
 	(void)state;
+	real_log_read(&log);
+	struct view bytes = buf_view(&log);
 	for (size_t i = 0; i < n_decoders; i++) {
 		struct view rest = bytes;
 		size_t events = 0;
@@ -745,8 +730,9 @@ static void a_real_log_is_all_events(void **state)
 static void every_truncation_of_a_real_event(void **state)
 {
 	struct buf log = { 0 };
-	struct view bytes = read_log(&log);
 	(void)state;
+	real_log_read(&log);
+	struct view bytes = buf_view(&log);
 	for (int events = 0; events < 4; events++) {
 		const char *newline = memchr(bytes.ptr, '\n', bytes.len);
 		size_t len = (size_t)(newline - bytes.ptr);

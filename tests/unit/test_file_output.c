@@ -24,24 +24,11 @@
 #include "router/lane/batch.h"
 #include "router/lane/chunk.h"
 #include "router/output/output.h"
+#include "tests/unit/folder.h"
 
 extern const struct output_ops output_file;
 
 static const int64_t HOUR_US = 3600000000;
-static char folder[] = "/tmp/test_file_output.XXXXXX";
-
-static int make_folder(void **state)
-{
-	(void)state;
-	return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-	(void)state;
-	_free_ char *command = mem_textf("rm -r %s", folder);
-	return system(command);
-}
 
 /* A sink on FOLDER/template. */
 struct fixture {

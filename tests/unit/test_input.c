@@ -20,6 +20,7 @@
 #include "router/base/io.h"
 #include "router/input/input.h"
 #include "router/lane/chunk.h"
+#include "tests/unit/folder.h"
 
 struct feed {
 	struct buf text;    /* all lines; "<N>" stands for a line that was too long, of N bytes */
@@ -29,8 +30,6 @@ struct feed {
 	int stop_after;     /* -ESHUTDOWN from that chunk on; 0: never */
 	_Atomic int chunks;
 };
-
-static char folder[] = "/tmp/test_input.XXXXXX";
 
 int64_t feed_chunk(struct feed *f, struct chunk *chunk, struct view bytes, uint64_t end,
 	const struct feed_origin *origin)
@@ -83,19 +82,6 @@ void feed_trouble(struct feed *f, const char *format, ...)
 	(void)vsnprintf(text, sizeof text, format, args);
 	va_end(args);
 	buf_addf(&f->troubles, "%s\n", text);
-}
-
-static int make_folder(void **state)
-{
-	(void)state;
-	return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-	(void)state;
-	_free_ char *command = mem_textf("rm -r %s", folder);
-	return system(command);
 }
 
 static void write_file(const char *name, struct view bytes)

@@ -243,11 +243,24 @@ static void events_arrive_as_they_are(void **state)
 	place_finish(&p);
 }
 
+/* The topic's only partition holds the events 0 to n - 1, in that order. */
+static void assert_in_order(const char *topic, int n)
+{
+	char number[32];
+	rd_kafka_t *rk = reader_open(topic, 1);
+	for (int i = 0; i < n; i++) {
+		rd_kafka_message_t *m = reader_next(rk);
+		(void)snprintf(number, sizeof number, "%d", i);
+		assert_header(m, "seq", number);
+		rd_kafka_message_destroy(m);
+	}
+	reader_close(rk);
+}
+
 static void one_partition_keeps_the_order(void **state)
 {
 	struct place p;
 	enum { N = 3000 };
-	char text[32];
 	(void)state;
 	place_init(&p, "embedded");
 	p.settings.partitions = 1;
@@ -257,14 +270,7 @@ static void one_partition_keeps_the_order(void **state)
 		RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION, RD_KAFKA_RESP_ERR_REQUEST_TIMED_OUT);
 	struct batch *b = deliver(&p, N, EVENT_BYTES);
 	assert_all_delivered(b);
-	rd_kafka_t *rk = reader_open(p.topic, 1);
-	for (int i = 0; i < N; i++) {
-		rd_kafka_message_t *m = reader_next(rk);
-		(void)snprintf(text, sizeof text, "%d", i);
-		assert_header(m, "seq", text);
-		rd_kafka_message_destroy(m);
-	}
-	reader_close(rk);
+	assert_in_order(p.topic, N);
 	batch_free(b);
 	place_finish(&p);
 }
@@ -276,7 +282,6 @@ static void failures_for_good_are_sent_again(void **state)
 		RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
 		RD_KAFKA_RESP_ERR_POLICY_VIOLATION,
 	};
-	char text[32];
 	(void)state;
 	for (size_t e = 0; e < sizeof errors / sizeof *errors; e++) {
 		struct place p;
@@ -287,14 +292,7 @@ static void failures_for_good_are_sent_again(void **state)
 		rd_kafka_mock_push_request_errors(kafka_embedded_cluster(), 0, 2, errors[e], errors[e]);
 		struct batch *b = deliver(&p, N, EVENT_BYTES);
 		assert_all_delivered(b);
-		rd_kafka_t *rk = reader_open(p.topic, 1);
-		for (int i = 0; i < N; i++) {
-			rd_kafka_message_t *m = reader_next(rk);
-			(void)snprintf(text, sizeof text, "%d", i);
-			assert_header(m, "seq", text);
-			rd_kafka_message_destroy(m);
-		}
-		reader_close(rk);
+		assert_in_order(p.topic, N);
 		batch_free(b);
 		place_finish(&p);
 	}

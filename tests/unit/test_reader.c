@@ -19,21 +19,7 @@
 #include "router/base/cleanup.h"
 #include "router/base/io.h"
 #include "router/input/reader.h"
-
-static char folder[] = "/tmp/test_reader.XXXXXX";
-
-static int make_folder(void **state)
-{
-	(void)state;
-	return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-	(void)state;
-	_free_ char *command = mem_textf("rm -r %s", folder);
-	return system(command);
-}
+#include "tests/unit/folder.h"
 
 static char *write_file(struct view bytes)
 {

@@ -15,22 +15,9 @@
 #include "router/base/cleanup.h"
 #include "router/base/io.h"
 #include "router/input/tracks.h"
+#include "tests/unit/folder.h"
 
-static char folder[] = "/tmp/test_tracks.XXXXXX";
 static const struct tracks_news quiet;
-
-static int make_folder(void **state)
-{
-	(void)state;
-	return mkdtemp(folder) ? 0 : -1;
-}
-
-static int remove_folder(void **state)
-{
-	(void)state;
-	_free_ char *command = mem_textf("rm -r %s", folder);
-	return system(command);
-}
 
 /* A file of that name whose content is one long line of `c`. */
 static char *write_file(const char *name, char c)
