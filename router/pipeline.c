@@ -122,6 +122,7 @@ static void *run_input(void *context)
 {
 	struct pipeline_input *in = context;
 	in->config->ops->run(in->input);
+	feed_finish(in->feed);
 	in->ended = true;
 	tell(in->pipeline);
 	return NULL;

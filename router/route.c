@@ -1,4 +1,4 @@
-#include "router/route.h"
+#include "router/route_private.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -39,6 +39,7 @@ int feed_create(struct feed **ret_feed, struct routing *routing, const struct co
 	while (f->number < routing->plan->config->n_inputs && &routing->plan->config->inputs[f->number] != input)
 		f->number++;
 	f->drops = mem_zero(n_lanes, sizeof *f->drops);
+	join_start(f);
 	*ret_feed = f;
 	return ledger_create(&f->ledger, n_lanes, news, context);
 }
@@ -47,6 +48,7 @@ void feed_destroy(struct feed *f)
 {
 	if (!f)
 		return;
+	join_end(f);
 	decode_destroy(f->decoder);
 	decode_destroy(f->item_decoder);
 	unwrap_finish(&f->unwrap);
@@ -71,7 +73,7 @@ static struct plan *current_plan(struct routing *routing)
 	return plan;
 }
 
-static void span_begin(struct feed *f, struct chunk *chunk)
+void span_begin(struct feed *f, struct chunk *chunk)
 {
 	assert(!f->span);
 	f->chunk = chunk;
@@ -113,7 +115,7 @@ static void collect(struct feed *f, unsigned lane, struct batch *b, uint64_t end
  * Hands the batches to their lanes. A lane that was given up on leaves its events open: the source has them. So does a span
  * of which something is kept nowhere.
  */
-static int span_end(struct feed *f, uint64_t end)
+int span_end(struct feed *f, uint64_t end)
 {
 	for (unsigned i = 0; i < f->routing->n_lanes; i++) {
 		struct batch *b = f->batches[i];
@@ -136,6 +138,7 @@ static int span_end(struct feed *f, uint64_t end)
 	if (!f->gave_up)
 		ledger_commit(f->span, end, f->next_seq);
 	plan_release(f->plan);
+	f->end = end;
 	f->span = NULL;
 	f->plan = NULL;
 	f->chunk = NULL;
@@ -302,30 +305,38 @@ static void route_to_lane(struct feed *f, const struct plan_lane *lane, const st
 		drop_from_lane(f, lane->number, e->bytes.len);
 }
 
-static void route_event(struct feed *f, const struct event *e)
+/* Before the restart this lane had the event in hand. */
+static bool lane_has_it(const struct feed *f, unsigned lane)
+{
+	if (f->part_skip)
+		return f->part_skip[lane / 64] >> (lane % 64) & 1;
+	return f->lane_skip && f->event_end <= f->lane_skip[lane];
+}
+
+struct verdict route_event(struct feed *f, const struct event *e, const struct verdict *given)
 {
 	struct policy_decision d = { .level = LEVEL_REQUEST_RESPONSE };
 	attributes_of(e, &f->attributes);
 	f->attributes.cluster = f->cluster_view;
-	struct verdict v = classifier_classify(f->plan->classifier, &f->attributes);
+	struct verdict v = given ? *given : classifier_classify(f->plan->classifier, &f->attributes);
 	f->counters.class_events[v.class_]++;
 	f->counters.class_bytes[v.class_] += e->bytes.len;
 	if (dropped(f, v.class_, e->bytes.len))
-		return;
+		return v;
 	if (f->plan->policy.policy)
 		d = decide(f, &f->plan->policy, e);
 	if (!policy_keeps(d)) {
 		f->counters.policy_events[v.class_]++;
 		f->counters.policy_bytes[v.class_] += e->bytes.len;
-		return;
+		return v;
 	}
 	e = redaction_event(&f->redaction, f->plan->config->redact, e, &f->attributes, f->counters.redacted);
 	for (unsigned i = f->plan->class_first[v.class_]; i < f->plan->class_first[v.class_ + 1]; i++) {
 		const struct plan_lane *lane = &f->plan->lanes[i];
-		if (f->lane_skip && f->event_end <= f->lane_skip[lane->number])
-			continue; /* before the restart this lane had it */
-		route_to_lane(f, lane, e, v, d);
+		if (!lane_has_it(f, lane->number))
+			route_to_lane(f, lane, e, v, d);
 	}
+	return v;
 }
 
 /* ---- lists ---- */
@@ -349,7 +360,7 @@ static int route_list(struct feed *f, uint64_t end, const struct feed_origin *or
 		size_t at;
 		enum decode_result result = decode_line(f->item_decoder, item, &e, &at);
 		if (result == DECODE_OK)
-			route_event(f, &e);
+			(void)route_event(f, &e, NULL);
 		else
 			broken_line(f, item, result, at, origin, number);
 	}
@@ -368,7 +379,7 @@ static void route_texts(struct feed *f, const struct feed_origin *origin, uint64
 	enum decode_result result;
 	while (unwrap_next(&f->unwrap, f->item_decoder, &item, &result, &e)) {
 		if (result == DECODE_OK)
-			route_event(f, &e);
+			(void)route_event(f, &e, NULL);
 		else
 			broken_line(f, item, DECODE_NOT_EVENT, 0, origin, number);
 	}
@@ -379,7 +390,10 @@ static void route_other(struct feed *f, struct view line, enum decode_result res
 {
 	switch (unwrap_line(&f->unwrap, line, result, f->item_decoder, e)) {
 	case UNWRAP_EVENT:
-		route_event(f, e);
+		if (unwrap_split(&f->unwrap)->uid.ptr)
+			route_part(f, e, unwrap_split(&f->unwrap));
+		else
+			(void)route_event(f, e, NULL);
 		break;
 	case UNWRAP_TEXTS:
 		route_texts(f, origin, number);
@@ -401,7 +415,7 @@ static int route_line(struct feed *f, struct chunk *chunk, struct view line, uin
 	int r = 0;
 	enum decode_result result = decode_line(f->decoder, line, &e, &at);
 	if (result == DECODE_OK) {
-		route_event(f, &e);
+		(void)route_event(f, &e, NULL);
 	} else if (result == DECODE_LIST) {
 		r = span_end(f, start);
 		if (r == 0)
@@ -414,7 +428,7 @@ static int route_line(struct feed *f, struct chunk *chunk, struct view line, uin
 	return r;
 }
 
-int64_t feed_chunk(struct feed *f, struct chunk *chunk, struct view bytes, uint64_t end, const struct feed_origin *origin)
+static int64_t feed_lines(struct feed *f, struct chunk *chunk, struct view bytes, uint64_t end, const struct feed_origin *origin)
 {
 	const uint64_t start = end - bytes.len;
 	struct view rest = bytes, line;
@@ -431,9 +445,34 @@ int64_t feed_chunk(struct feed *f, struct chunk *chunk, struct view bytes, uint6
 		lines++;
 	}
 	f->counters.lines += (uint64_t)lines;
-	if (r == 0)
+	if (r == 0) {
+		route_due(f);
 		r = span_end(f, start + (bytes.len - rest.len));
+	}
 	return r < 0 ? r : lines;
+}
+
+int64_t feed_chunk(struct feed *f, struct chunk *chunk, struct view bytes, uint64_t end, const struct feed_origin *origin)
+{
+	(void)pthread_mutex_lock(&f->mutex);
+	int64_t r = feed_lines(f, chunk, bytes, end, origin);
+	(void)pthread_mutex_unlock(&f->mutex);
+	return r;
+}
+
+/* A dead letter of the input in a span of its own; `redacted` of it are the bytes that it holds. */
+static int feed_letter(struct feed *f, struct dead_letter *letter, struct view redacted, uint64_t end)
+{
+	int r = -ESHUTDOWN;
+	(void)pthread_mutex_lock(&f->mutex);
+	if (!f->gave_up) {
+		span_begin(f, NULL);
+		(void)redaction_line(&f->redaction, f->plan->config->redact, redacted, &letter->bytes, f->counters.redacted);
+		bury(f, letter);
+		r = span_end(f, end);
+	}
+	(void)pthread_mutex_unlock(&f->mutex);
+	return r;
 }
 
 int feed_too_long(struct feed *f, struct view head, uint64_t bytes_total, uint64_t end, const struct feed_origin *origin)
@@ -447,15 +486,10 @@ int feed_too_long(struct feed *f, struct view head, uint64_t bytes_total, uint64
 		.where = where,
 		.bytes_total = bytes_total,
 	};
-	if (f->gave_up)
-		return -ESHUTDOWN;
-	span_begin(f, NULL);
-	(void)redaction_line(&f->redaction, f->plan->config->redact, head, &letter.bytes, f->counters.redacted);
 	f->counters.lines++;
 	f->counters.broken++;
 	log_limited(LOG_WARN, NULL, "%s: %s (%llu bytes)", where, letter.reason, (unsigned long long)bytes_total);
-	bury(f, &letter);
-	return span_end(f, end);
+	return feed_letter(f, &letter, head, end);
 }
 
 int feed_gap(struct feed *f, const char *file, uint64_t bytes, const char *what, uint64_t end)
@@ -463,21 +497,16 @@ int feed_gap(struct feed *f, const char *file, uint64_t bytes, const char *what,
 	char reason[TROUBLE_ROOM];
 	(void)snprintf(reason, sizeof reason, bytes ? "%s: at least %llu bytes of it are lost" : "%s: how much is lost is unknown", what,
 		(unsigned long long)bytes);
-	const struct dead_letter letter = {
+	struct dead_letter letter = {
 		.reason = reason,
 		.code = "gap",
 		.input = f->input->name,
 		.where = file,
-		.bytes = VIEW(""),
 		.bytes_total = bytes,
 	};
-	if (f->gave_up)
-		return -ESHUTDOWN;
-	span_begin(f, NULL);
 	f->counters.gaps++;
 	log_line(LOG_ERROR, NULL, "input %s: %s %s", f->input->name, file, reason);
-	bury(f, &letter);
-	return span_end(f, end);
+	return feed_letter(f, &letter, VIEW(""), end);
 }
 
 uint64_t feed_broken(const struct feed *f)

@@ -4,8 +4,9 @@
  *
  * The hot path of the program: no allocation, lock or log an event; a batch a chunk and lane, a span a chunk.
  *
- * Threads: a feed belongs to its input's thread; its counters are relaxed atomics that anyone may read; `plan` is
- *          swapped by main under plan_mutex.
+ * Threads: a feed belongs to its input's thread, and while parts of split log entries are held (route_join.c) to a thread that
+ *          lets them go when their time is over: `mutex`, once a chunk. Its counters are relaxed atomics that anyone may read; `plan`
+ *          is swapped by main under plan_mutex.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -38,6 +39,8 @@ struct feed_counters {
 	_Atomic uint64_t troubles; /* feed_trouble */
 	_Atomic uint64_t gaps;     /* feed_gap */
 	_Atomic uint64_t left;     /* events that a lane that was given up on did not take */
+	_Atomic uint64_t joined;   /* log entries that came in parts, and left with their parts together */
+	_Atomic uint64_t unjoined; /* parts that left without all the others */
 };
 
 /* What the feeds of a pipeline share. */
@@ -78,8 +81,23 @@ struct feed {
 	struct redaction redaction, lane_redaction; /* of the event in hand; of it for the lane in hand */
 	struct edits edits;             /* of the event in hand, for the lane in hand */
 	struct feed_counters counters;
+
+	/* route_join.c */
+	pthread_mutex_t mutex;          /* who routes has it */
+	pthread_cond_t held;            /* with it: something is held, or is_ending */
+	pthread_t releaser;             /* runs once something was held */
+	bool has_releaser, is_ending;
+	bool joins;                     /* parts are held at all */
+	struct join *join;              /* NULL: nothing was ever held */
+	const uint64_t *part_skip;      /* of the part in hand: lanes that have it already, a bit each; NULL: it is no part */
+	uint64_t end;                   /* position of the end of the last span */
 };
 
 int feed_create(struct feed **ret_feed, struct routing *, const struct config_input *, unsigned n_lanes,
 	void (*news)(void *context), void *context);
 void feed_destroy(struct feed *); /* NULL is fine */
+/*
+ * The input has read its last: what is held is routed as far as it came. (When the program stops too: what was held back would
+ * hold back every lane's position, and the next start would send all since then again.)
+ */
+void feed_finish(struct feed *);

@@ -102,7 +102,7 @@ static void print_redacted(const struct pipeline *p)
 
 void pipeline_print_table(const struct pipeline *p)
 {
-	uint64_t broken = 0, gaps = 0, left = 0;
+	uint64_t broken = 0, gaps = 0, left = 0, joined = 0, unjoined = 0;
 	(void)fprintf(stderr, "%-15s %10s  %10s  in GKE\n", "class", "events", "bytes");
 	for (enum audit_class c = 0; c < AUDIT_CLASSES; c++)
 		print_class(p, c);
@@ -111,10 +111,15 @@ void pipeline_print_table(const struct pipeline *p)
 		broken += p->inputs[i].feed->counters.broken;
 		gaps += p->inputs[i].feed->counters.gaps;
 		left += p->inputs[i].feed->counters.left;
+		joined += p->inputs[i].feed->counters.joined;
+		unjoined += p->inputs[i].feed->counters.unjoined;
 	}
 	if (broken)
 		(void)fprintf(stderr, "no events: %llu lines, in %s\n", (unsigned long long)broken,
 			dead_letters_path(p->routing.broken));
+	if (joined || unjoined)
+		(void)fprintf(stderr, "split log entries: %llu with all their parts, %llu parts without the others\n",
+			(unsigned long long)joined, (unsigned long long)unjoined);
 	if (gaps)
 		(void)fprintf(stderr, "gaps: %llu files vanished before all of them was read, named in %s\n", (unsigned long long)gaps,
 			dead_letters_path(p->routing.broken));

@@ -15,7 +15,10 @@ struct span {
 	struct ledger *ledger;
 	struct span *next;
 	uint64_t start, end;
+	uint64_t number;                       /* in order */
 	bool committed;
+	unsigned held;                         /* things that no span has yet */
+	uint64_t held_until;                   /* number of the last span that has such a thing, if above its own */
 	unsigned lanes_open;
 	uint64_t *first_seq;                   /* n_lanes */
 	uint64_t open[LEDGER_LANES_MAX / 64];  /* one bit a lane */
@@ -26,6 +29,7 @@ struct ledger {
 	unsigned n_lanes;
 	struct span *head, *tail;
 	uint64_t position;       /* start of the head, or of what comes next */
+	uint64_t opened;         /* spans so far */
 	uint64_t *closed;        /* n_lanes: spans that the lane has closed */
 	uint64_t *next_seq;      /* n_lanes: as of the newest span's end; filled by the next ledger_open */
 	void (*news)(void *context);
@@ -77,6 +81,7 @@ struct span *ledger_open(struct ledger *l, const uint64_t *first_seq)
 	(void)pthread_mutex_lock(&l->mutex);
 	assert(!l->tail || l->tail->committed);
 	s->start = l->tail ? l->tail->end : l->position;
+	s->number = l->opened++;
 	if (l->tail)
 		l->tail->next = s;
 	else
@@ -86,11 +91,22 @@ struct span *ledger_open(struct ledger *l, const uint64_t *first_seq)
 	return s;
 }
 
+/* Is everything of it done, what was held included? Of a span that is none of the list's last. */
+static bool settled(const struct span *s)
+{
+	if (!s->committed || s->lanes_open || s->held)
+		return false;
+	for (const struct span *later = s->next; later && later->number <= s->held_until; later = later->next)
+		if (!later->committed || later->lanes_open)
+			return false;
+	return true;
+}
+
 /* Takes closed spans off the head. Returns the list of them, to be freed without the lock. */
 static struct span *settle(struct ledger *l)
 {
 	struct span *done = NULL;
-	while (l->head && l->head->committed && l->head->lanes_open == 0) {
+	while (l->head && settled(l->head)) {
 		struct span *s = l->head;
 		l->head = s->next;
 		if (!l->head)
@@ -152,12 +168,43 @@ void ledger_close(struct span *s, unsigned lane)
 	finish(l, settle(l));
 }
 
+void ledger_hold(struct span *s)
+{
+	struct ledger *l = s->ledger;
+	(void)pthread_mutex_lock(&l->mutex);
+	assert(!s->committed);
+	s->held++;
+	(void)pthread_mutex_unlock(&l->mutex);
+}
+
+void ledger_unhold(struct span *s, const struct span *in)
+{
+	struct ledger *l = s->ledger;
+	(void)pthread_mutex_lock(&l->mutex);
+	assert(s->held && !in->committed && in->number >= s->number);
+	s->held--;
+	if (s->held_until < in->number)
+		s->held_until = in->number;
+	(void)pthread_mutex_unlock(&l->mutex);
+}
+
+/* The first span, up to this one, of which something is in this one or in a later one; mostly this one itself. */
+static const struct span *first_that_needs(const struct ledger *l, const struct span *s)
+{
+	const struct span *first = l->head;
+	while (first != s && first->held_until < s->number)
+		first = first->next;
+	return first;
+}
+
 static struct ledger_lane lane_position(const struct ledger *l, unsigned lane)
 {
 	const uint64_t closed = l->closed[lane];
 	for (const struct span *s = l->head; s; s = s->next)
-		if (!s->committed || s->open[lane / 64] & 1ull << (lane % 64))
+		if (!s->committed || s->held || s->open[lane / 64] & 1ull << (lane % 64)) {
+			s = first_that_needs(l, s);
 			return (struct ledger_lane){ s->start, s->first_seq[lane], closed };
+		}
 	return (struct ledger_lane){ l->tail ? l->tail->end : l->position, l->next_seq[lane], closed };
 }
 

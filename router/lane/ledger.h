@@ -44,6 +44,15 @@ void ledger_commit(struct span *, uint64_t end, const uint64_t *next_seq);
 /* The lane is done with the span. Once for each ledger_join. */
 void ledger_close(struct span *, unsigned lane);
 
+/*
+ * Something of this span is kept for later: it will be routed in another span, together with what comes there. Until that one
+ * is closed the span counts as open, for a lane until that one is closed for that lane; before it is known which one that will
+ * be, for all of them. Before ledger_commit; as often as there are such things.
+ */
+void ledger_hold(struct span *);
+/* One of them was routed in `in`: the same span, or a later one that is not committed yet. */
+void ledger_unhold(struct span *held, const struct span *in);
+
 struct ledger_lane {
 	uint64_t position; /* all before it is settled for this lane */
 	uint64_t seq;      /* of the lane's first event from there on */

@@ -107,6 +107,83 @@ static void open_spans_are_forgotten_at_destroy(void **state)
 	ledger_destroy(l); /* the sanitizer sees what is not freed */
 }
 
+/* A thing of the first span is routed in the third: the first is not settled before the third is. */
+static void what_is_held_keeps_its_span_open(void **state)
+{
+	uint64_t seq[LANES] = { 0 }, after[LANES] = { 0 };
+	struct ledger_lane lanes[LANES];
+	struct ledger *l = open_ledger();
+	(void)state;
+	after[5] = 1;
+	struct span *first = ledger_open(l, seq);
+	ledger_join(first, 5);
+	ledger_hold(first);
+	ledger_hold(first);
+	ledger_commit(first, 10, after);
+	ledger_close(first, 5);
+	struct span *second = ledger_open(l, after);
+	ledger_join(second, 6);
+	ledger_commit(second, 20, after);
+	ledger_close(second, 6);
+	/* Nobody knows which lanes it will go to: all wait. */
+	assert_int_equal(ledger_positions(l, lanes), 0);
+	for (unsigned i = 0; i < LANES; i++)
+		assert_int_equal(lanes[i].position, 0);
+	assert_int_equal(lanes[5].seq, 0);
+
+	struct span *third = ledger_open(l, after);
+	ledger_join(third, 7);
+	ledger_unhold(first, third);
+	ledger_commit(third, 30, after);
+	assert_int_equal(ledger_positions(l, lanes), 0);
+	struct span *fourth = ledger_open(l, after);
+	ledger_unhold(first, fourth);
+	ledger_join(fourth, 8);
+	ledger_commit(fourth, 40, after);
+	/* It went to lanes 7 and 8: the others are done. */
+	assert_int_equal(ledger_positions(l, lanes), 0);
+	assert_int_equal(lanes[7].position, 0);
+	assert_int_equal(lanes[8].position, 0);
+	assert_int_equal(lanes[5].position, 40);
+	assert_int_equal(lanes[5].seq, 1);
+	ledger_close(fourth, 8);
+	assert_int_equal(ledger_positions(l, lanes), 0);
+	assert_int_equal(lanes[8].position, 40);
+	assert_int_equal(lanes[7].position, 0);
+	ledger_close(third, 7);
+	assert_int_equal(ledger_positions(l, lanes), 40);
+	assert_int_equal(lanes[7].position, 40);
+	assert_true(ledger_idle(l));
+	ledger_destroy(l);
+}
+
+/* A span with something held that was itself waited for, and one that holds and routes at once. */
+static void what_is_held_may_follow_each_other(void **state)
+{
+	uint64_t seq[LANES] = { 0 };
+	struct ledger *l = open_ledger();
+	(void)state;
+	struct span *first = ledger_open(l, seq);
+	ledger_hold(first);
+	ledger_hold(first);
+	ledger_unhold(first, first);
+	ledger_commit(first, 10, seq);
+	struct span *second = ledger_open(l, seq);
+	ledger_hold(second);
+	ledger_unhold(first, second);
+	ledger_commit(second, 20, seq);
+	assert_int_equal(ledger_positions(l, NULL), 10); /* the first is done, the second holds */
+	struct span *third = ledger_open(l, seq);
+	ledger_unhold(second, third);
+	ledger_join(third, 0);
+	ledger_commit(third, 20, seq); /* takes nothing of the source */
+	assert_int_equal(ledger_positions(l, NULL), 10);
+	ledger_close(third, 0);
+	assert_int_equal(ledger_positions(l, NULL), 20);
+	assert_true(ledger_idle(l));
+	ledger_destroy(l);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -114,6 +191,8 @@ int main(void)
 		cmocka_unit_test(settling_waits_for_the_oldest_span),
 		cmocka_unit_test(an_uncommitted_span_is_open_for_every_lane),
 		cmocka_unit_test(open_spans_are_forgotten_at_destroy),
+		cmocka_unit_test(what_is_held_keeps_its_span_open),
+		cmocka_unit_test(what_is_held_may_follow_each_other),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

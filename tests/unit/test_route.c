@@ -2,6 +2,7 @@
 #include "tests/unit/cm.h"
 
 #include <errno.h>
+#include <poll.h>
 
 #include "config/config.h"
 #include "router/base/buf.h"
@@ -149,6 +150,93 @@ static void counts_by_rule_outlive_a_reload_of_the_same_policy(void **state)
 	teardown(&r);
 }
 
+#define PART(uid, index, total) \
+	"{\"protoPayload\":{\"@type\":\"type.googleapis.com/google.cloud.audit.AuditLog\",\"serviceName\":\"k8s.io\"," \
+	"\"methodName\":\"io.k8s.core.v1.pods.list\"},\"split\":{\"uid\":\"" uid "\",\"index\":" index ",\"totalSplits\":" total "}}\n"
+
+static int64_t feed_at(struct rig *r, const char *text, uint64_t *position)
+{
+	struct chunk *c;
+	struct feed_origin origin = { .file = "f", .first_line = 1, .offset = *position };
+	assert_int_equal(chunk_create(&c, r->routing.budget, strlen(text)), 0);
+	c->len = strlen(text);
+	memcpy(c->bytes, text, c->len);
+	*position += c->len;
+	int64_t result = feed_chunk(r->feed, c, (struct view){ c->bytes, c->len }, *position, &origin);
+	chunk_release(c);
+	return result;
+}
+
+static uint64_t classified(const struct rig *r)
+{
+	uint64_t events = 0;
+	for (int c = 0; c < AUDIT_CLASSES; c++)
+		events += r->feed->counters.class_events[c];
+	return events;
+}
+
+/* A part waits for the others, and nothing of its span is settled meanwhile. */
+static void parts_wait_for_each_other(void **state)
+{
+	struct rig r;
+	uint64_t position = 0, first;
+	(void)state;
+	setup(&r, 1 << 20);
+	assert_int_equal(feed_at(&r, EVENT "\n", &position), 1);
+	first = position;
+	assert_int_equal(feed_at(&r, EVENT "\n" PART("u", "1", "3") EVENT "\n", &position), 3);
+	assert_int_equal(feed_at(&r, EVENT "\n", &position), 1);
+	assert_int_equal(classified(&r), 4);
+	assert_int_equal(ledger_positions(r.feed->ledger, NULL), first);
+	assert_int_equal(feed_at(&r, PART("v", "0", "2") PART("u", "0", "3") PART("v", "1", "2"), &position), 3);
+	assert_int_equal(classified(&r), 6);
+	assert_int_equal(ledger_positions(r.feed->ledger, NULL), first);
+	assert_int_equal(feed_at(&r, PART("u", "2", "3"), &position), 1);
+	assert_int_equal(classified(&r), 9);
+	assert_int_equal(ledger_positions(r.feed->ledger, NULL), position);
+	assert_true(ledger_idle(r.feed->ledger));
+	assert_int_equal(r.feed->counters.joined, 2);
+	assert_int_equal(r.feed->counters.unjoined, 0);
+	teardown(&r);
+}
+
+static void parts_without_the_others_leave_at_the_end(void **state)
+{
+	struct rig r;
+	uint64_t position = 0;
+	(void)state;
+	setup(&r, 1 << 20);
+	assert_int_equal(feed_at(&r, PART("u", "1", "3") PART("v", "1", "2000") PART("w", "0", "2"), &position), 3);
+	assert_int_equal(classified(&r), 1); /* so many parts are never waited for */
+	assert_int_equal(ledger_positions(r.feed->ledger, NULL), 0);
+	feed_finish(r.feed);
+	assert_int_equal(classified(&r), 3);
+	assert_int_equal(ledger_positions(r.feed->ledger, NULL), position);
+	assert_int_equal(r.feed->counters.joined, 0);
+	assert_int_equal(r.feed->counters.unjoined, 3);
+	assert_int_equal(feed_at(&r, PART("x", "1", "3"), &position), 1); /* nothing is held any more */
+	assert_int_equal(ledger_positions(r.feed->ledger, NULL), position);
+	teardown(&r);
+}
+
+/* No input, no line: time alone lets it go. */
+static void parts_without_the_others_leave_in_time(void **state)
+{
+	struct rig r;
+	uint64_t position = 0;
+	(void)state;
+	setup(&r, 1 << 20);
+	assert_int_equal(feed_at(&r, PART("u", "1", "3"), &position), 1);
+	for (int i = 0; i < 300 && !r.feed->counters.unjoined; i++)
+		(void)poll(NULL, 0, 100);
+	assert_int_equal(r.feed->counters.unjoined, 1);
+	for (int i = 0; i < 100 && ledger_positions(r.feed->ledger, NULL) != position; i++)
+		(void)poll(NULL, 0, 10);
+	assert_int_equal(ledger_positions(r.feed->ledger, NULL), position);
+	assert_int_equal(feed_at(&r, PART("u", "0", "3"), &position), 1); /* waits alone, and goes with the feed */
+	teardown(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -156,6 +244,9 @@ int main(void)
 		cmocka_unit_test(a_list_that_a_stop_left_stays_at_the_source),
 		cmocka_unit_test(a_broken_line_without_room_stays_at_the_source),
 		cmocka_unit_test(counts_by_rule_outlive_a_reload_of_the_same_policy),
+		cmocka_unit_test(parts_wait_for_each_other),
+		cmocka_unit_test(parts_without_the_others_leave_at_the_end),
+		cmocka_unit_test(parts_without_the_others_leave_in_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
