@@ -44,7 +44,10 @@ void spool_close(struct spool *); /* NULL is fine; does not sync */
 
 /* `*ret_position` is where it is; positions only grow. -ENOSPC: full. */
 int spool_append(struct spool *, const struct spool_record *, uint64_t *ret_position);
-/* The same for up to SPOOL_APPEND_MAX records at once: all of them, or on any error none. *ret_position: of the last one. */
+/*
+ * The same for up to SPOOL_APPEND_MAX records at once: all of them, or on any error none. *ret_position: of the last one. After
+ * an error the same records are to come again, one by one, as a crash may leave the first of them.
+ */
 enum { SPOOL_APPEND_MAX = 64 };
 int spool_append_many(struct spool *, const struct spool_record *, unsigned n, uint64_t *ret_position);
 /* Once it has failed, appends and syncs fail until the spool is opened anew: what the disk holds is unknown till then. */

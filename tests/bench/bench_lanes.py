@@ -1,11 +1,10 @@
 """
 What one lane's trouble costs the others, and what a full spool costs: `lanes` and `spool` of ./dev bench.
 
-lanes   A run with two live outputs, files and an HTTP collector, beside a third one that is dead. First at full
-        speed: a log that is there, the third output dead or slow against a file output in its place. Then the highest rate at
-        which a log can grow and be delivered to the two; at half of it, a log that grows block by block, each block ending in four marked events (one a class):
-        how long each mark takes from its write to each live output, and how much arrives, with nothing beside them and with
-        each kind of dead output.
+lanes   A run with two live outputs, files and an HTTP collector, beside a third one that is dead, or slow. First at full speed: a
+        log that is there, against a file output in the third one's place. Then the highest rate at which a log can grow and
+        be delivered; and at half of it, block by block, each block ending in four marked events (one a class): how long each
+        mark takes from its write to each live output, and how much arrives, against nothing in the third one's place.
 spool   Every lane dead: 10 GiB on disk, the memory that took, and how long the next start takes until the first event is safe.
 """
 import contextlib

@@ -229,27 +229,32 @@ static void adopt(struct run *t, struct sim_disk *disk, const struct promise *p)
 	}
 }
 
+static bool append_one(struct run *t, const struct spool_record *r)
+{
+	uint64_t position;
+	int got = spool_append(t->spool, r, &position);
+	CHECK(got == 0 || got == -ENOSPC);
+	if (got == 0) {
+		CHECK(t->now.appended == 0 || position > t->positions[t->now.appended - 1]);
+		t->ids[t->now.appended] = r->seq;
+		t->positions[t->now.appended++] = position;
+	}
+	return got == 0;
+}
+
 static void do_append(struct run *t)
 {
 	struct buf bytes = { 0 };
-	uint64_t position;
 	if (t->now.appended == EVENTS_MAX)
 		return;
 	struct spool_record r = record_of(t->next_id, &bytes);
-	int got = spool_append(t->spool, &r, &position);
-	if (got == 0) {
-		CHECK(t->now.appended == 0 || position > t->positions[t->now.appended - 1]);
-		t->ids[t->now.appended] = t->next_id;
-		t->positions[t->now.appended++] = position;
-	} else {
-		CHECK(got == -ENOSPC);
+	if (!append_one(t, &r))
 		t->refused++;
-	}
 	t->next_id++;
 	buf_finish(&bytes);
 }
 
-/* All of them, or none. */
+/* All of them, or none, and then as many as there is room for one by one. */
 static void do_append_many(struct run *t)
 {
 	enum { MOST = 5 };
@@ -270,6 +275,8 @@ static void do_append_many(struct run *t)
 	}
 	if (got == 0)
 		t->now.appended += n;
+	for (unsigned i = 0; got < 0 && i < n && append_one(t, &records[i]); i++)
+		continue;
 	t->next_id += n;
 	for (unsigned i = 0; i < n; i++)
 		buf_finish(&bytes[i]);
