@@ -81,6 +81,16 @@ void span_begin(struct feed *f, struct chunk *chunk)
 	f->span = ledger_open(f->ledger, f->next_seq);
 }
 
+/* One that came with the lines lives as long as the batch. */
+static const char *batch_cluster(const struct feed *f, struct batch *b)
+{
+	if (f->cluster_view.ptr == f->cluster)
+		return f->cluster;
+	char *copy = batch_alloc(b, f->cluster_view.len + 1);
+	memcpy(copy, f->cluster_view.ptr, f->cluster_view.len + 1);
+	return copy;
+}
+
 static struct batch *lane_batch(struct feed *f, unsigned lane)
 {
 	if (f->batches[lane])
@@ -90,7 +100,7 @@ static struct batch *lane_batch(struct feed *f, unsigned lane)
 	b->release_plan = plan_release;
 	b->classifier = f->plan->classifier;
 	b->input = f->input->name;
-	b->cluster = f->cluster;
+	b->cluster = batch_cluster(f, b);
 	b->span = f->span;
 	b->source = f->number;
 	b->first_seq = f->next_seq[lane];
@@ -145,7 +155,22 @@ int span_end(struct feed *f, uint64_t end)
 	return f->routing->stopping ? -ESHUTDOWN : 0;
 }
 
+/* The lines of this origin come now. */
+static void take_origin(struct feed *f, const struct feed_origin *origin)
+{
+	f->lane_skip = origin->lane_skip;
+	f->cluster_view = view_of(origin->cluster ? origin->cluster : f->cluster);
+}
+
 /* ---- what is no event ---- */
+
+static void say_where(const struct feed_origin *origin, uint64_t number, char *text)
+{
+	if (origin->where)
+		origin->where(origin, number, text, TROUBLE_ROOM);
+	else
+		(void)snprintf(text, TROUBLE_ROOM, "%s:%llu", origin->file, (unsigned long long)number);
+}
 
 /* Waits while the dead letters have no room: a broken line is never dropped silently. */
 static void bury(struct feed *f, const struct dead_letter *letter)
@@ -164,7 +189,7 @@ static void broken_line(struct feed *f, struct view line, enum decode_result res
 	uint64_t number)
 {
 	char where[TROUBLE_ROOM], reason[LINE_REASON_ROOM];
-	(void)snprintf(where, sizeof where, "%s:%llu", origin->file, (unsigned long long)number);
+	say_where(origin, number, where);
 	const char *code = line_diagnose(line, result, at, unwrap_why(&f->unwrap), reason);
 	struct view kept;
 	bool cut = redaction_line(&f->redaction, f->plan->config->redact, line, &kept, f->counters.redacted);
@@ -436,7 +461,7 @@ static int64_t feed_lines(struct feed *f, struct chunk *chunk, struct view bytes
 	int r = 0;
 	if (f->gave_up)
 		return -ESHUTDOWN;
-	f->lane_skip = origin->lane_skip;
+	take_origin(f, origin);
 	span_begin(f, chunk);
 	while (r == 0 && line_next(&rest, &line)) {
 		f->event_end = origin->offset + (bytes.len - rest.len);
@@ -478,7 +503,7 @@ static int feed_letter(struct feed *f, struct dead_letter *letter, struct view r
 int feed_too_long(struct feed *f, struct view head, uint64_t bytes_total, uint64_t end, const struct feed_origin *origin)
 {
 	char where[TROUBLE_ROOM];
-	(void)snprintf(where, sizeof where, "%s:%llu", origin->file, (unsigned long long)origin->first_line);
+	say_where(origin, origin->first_line, where);
 	struct dead_letter letter = {
 		.reason = "the line is longer than max_event_bytes",
 		.code = "too_long",

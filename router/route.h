@@ -60,7 +60,7 @@ struct feed {
 	const struct config_input *input;
 	unsigned number;                /* of the input */
 	const char *cluster;
-	struct view cluster_view;       /* the same */
+	struct view cluster_view;       /* of the lines in hand: the same, or what their origin says */
 	struct ledger *ledger;
 	struct decoder *decoder, *item_decoder;
 	struct unwrap unwrap;

@@ -117,6 +117,10 @@ struct feed_origin {
 	uint64_t offset;     /* of the chunk's first byte in its source */
 	/* By lane: events that end at or before this offset of the source are settled for it already. NULL: none is. */
 	const uint64_t *lane_skip;
+	/* The source cluster of all of these lines; NULL: the input's own. Valid during the call; at most 255 bytes. */
+	const char *cluster;
+	/* Writes where line `number` stands, for messages, where FILE:LINE would say nothing. NULL: FILE:LINE. */
+	void (*where)(const struct feed_origin *, uint64_t number, char *text, size_t room);
 };
 
 /*

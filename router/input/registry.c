@@ -6,6 +6,7 @@
 #define INPUTS \
 	X(file) \
 	X(webhook) \
+	X(kafka) \
 	X(stdin)
 
 #define X(name) extern const struct input_ops input_##name;

@@ -57,8 +57,8 @@ struct batch {
 	struct plan *plan;       /* held: the rule ids below live in it */
 	void (*release_plan)(struct plan *); /* NULL: the batch holds none */
 	const struct classifier *classifier;
-	const char *input;       /* name of the input; outlives the batch, as does cluster */
-	const char *cluster;     /* identity carried by every record; "" when unsaid */
+	const char *input;       /* name of the input; outlives the batch */
+	const char *cluster;     /* identity carried by every record; "" when unsaid; outlives the batch, or is of its arena */
 	struct budget *budget;
 	struct chunk *chunk;     /* held; NULL once copied out */
 	struct span *span;       /* closed by the lane; NULL in unit tests of outputs */
