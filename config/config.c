@@ -355,6 +355,11 @@ void config_close(struct config *c)
 	free(c);
 }
 
+enum input_progress config_input_progress(const struct config_input *in)
+{
+	return in->ops->commit_point ? INPUT_SHARED : in->ops->state && in->ops->merge ? INPUT_REMEMBERS : INPUT_FORGETS;
+}
+
 unsigned config_output_classes(const struct config *c, const struct config_output *output)
 {
 	unsigned on = 0;

@@ -105,6 +105,14 @@ void config_close(struct config *); /* NULL is fine */
 struct buf;
 size_t config_changes(const struct config *before, const struct config *after, struct buf *names);
 
+/* How a transaction of an exactly-once output can say how far an input has come. */
+enum input_progress {
+	INPUT_FORGETS,   /* not at all: stdin, webhook */
+	INPUT_REMEMBERS, /* by what each lane has of it: file */
+	INPUT_SHARED,    /* by offsets that all outputs share: Kafka */
+};
+enum input_progress config_input_progress(const struct config_input *);
+
 /* Which classes the output gets: those it names, or all that are on. Bits. */
 unsigned config_output_classes(const struct config *, const struct config_output *);
 

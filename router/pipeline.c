@@ -17,15 +17,13 @@
 #include "router/base/clock.h"
 #include "router/base/io.h"
 #include "router/base/log.h"
+#include "router/commits.h"
+#include "router/instance.h"
 #include "router/lane/chunk.h"
 #include "router/lane/dead_letters.h"
 #include "router/pipeline_state.h"
 
 enum {
-	SETTLE_MS = 100,          /* between two settlements, at least ... */
-	SETTLE_PART = 4,          /* ... and so many times what the last one took: main spends a fifth of its time on them */
-	PROMPT_MS = 10,           /* between two of inputs whose clients wait: what the last took, at most this. One sync serves all
-				     that came meanwhile, and where nothing is to be synced nobody waits */
 	TICK_MS = 100,            /* of main's loop: progress, stuck lanes */
 	SHARE_PART = 2,           /* lanes together may pin one half of memory_max; inputs always find the other */
 	TROUBLE_ROOM = 512,
@@ -81,13 +79,52 @@ static int open_dead_letters(struct pipeline *p, struct err *err)
 	return r;
 }
 
-/* STATE_DIR/spool/OUTPUT/CLASS, or NULL where the lane has none: what may be dropped is not worth a disk. */
+/*
+ * STATE_DIR/spool/OUTPUT/CLASS, or NULL where the lane has none: what may be dropped is not worth a disk, and what is delivered
+ * exactly once is safe at its source.
+ */
 static char *spool_folder(const struct config *c, const struct plan_lane *lane)
 {
 	const struct config_output *output = lane->output;
-	if (!output->common.spool_max || output->common.guarantee == BEST_EFFORT)
+	if (!output->common.spool_max || output->common.guarantee == BEST_EFFORT || output_exactly_once(output))
 		return NULL;
 	return mem_textf("%s/spool/%s/%s", c->state_dir, output->name, audit_class_lower(lane->class_));
+}
+
+/* The lanes of an exactly-once output have one queue, which the first of them leads. */
+static void find_leaders(struct pipeline *p)
+{
+	const struct plan *plan = p->routing.plan;
+	for (unsigned i = 0; i < plan->n_lanes; i++) {
+		p->leaders[i] = i;
+		for (unsigned k = 0; k < i && output_exactly_once(plan->lanes[i].output) && p->leaders[i] == i; k++)
+			if (plan->lanes[k].output == plan->lanes[i].output)
+				p->leaders[i] = k;
+	}
+}
+
+/* Of the memory of all lanes: as much as all lanes that use its queue would have. */
+static uint64_t share_of(const struct pipeline *p, unsigned number)
+{
+	const struct plan *plan = p->routing.plan;
+	uint64_t queue = plan->lanes[number].output->common.queue_bytes, n = 0;
+	for (unsigned i = 0; i < plan->n_lanes; i++)
+		n += p->leaders[i] == p->leaders[number];
+	return n * (queue ? queue : p->config->memory_max / SHARE_PART / plan->n_lanes);
+}
+
+static int start_commits(struct pipeline *p, struct err *err)
+{
+	const struct config *c = p->config;
+	int r = 0;
+	for (size_t i = 0; r == 0 && i < c->n_outputs; i++) {
+		if (!output_exactly_once(&c->outputs[i]))
+			continue;
+		if (!p->instance)
+			r = instance_of(c->state_dir, &p->instance, err);
+		p->commits[i] = commits_create(p, &c->outputs[i]);
+	}
+	return r;
 }
 
 static int start_lanes(struct pipeline *p, struct err *err)
@@ -95,14 +132,18 @@ static int start_lanes(struct pipeline *p, struct err *err)
 	const struct plan *plan = p->routing.plan;
 	for (; p->n_lanes < plan->n_lanes; p->n_lanes++) {
 		const struct plan_lane *lane = &plan->lanes[p->n_lanes];
+		struct commits *commits = p->commits[lane->output - p->config->outputs];
+		const unsigned leader = p->leaders[p->n_lanes];
 		struct lane_options options = {
 			.config = p->config,
 			.output = lane->output,
 			.class_ = lane->class_,
 			.key = lane->key,
 			.number = p->n_lanes,
-			.share_bytes = lane->output->common.queue_bytes ? lane->output->common.queue_bytes :
-				p->config->memory_max / SHARE_PART / plan->n_lanes,
+			.share_bytes = share_of(p, p->n_lanes),
+			.leader = leader == p->n_lanes ? NULL : p->lanes[leader],
+			.commits = commits ? commits_host(commits) : NULL,
+			.instance = p->instance,
 			.budget = p->budget,
 			.spool_total = &p->spool_total,
 			.dead_letters = p->dead[lane->output - p->config->outputs],
@@ -113,7 +154,9 @@ static int start_lanes(struct pipeline *p, struct err *err)
 		int r = lane_start(&p->lanes[p->n_lanes], &options, &inner);
 		if (r < 0)
 			return err_at(err, p->config->path, lane->output->line, lane->output->column, "output \"%s\": %s",
-				lane->output->name, inner.text);
+				lane->output->name, inner.text), r;
+		if (commits && leader == p->n_lanes)
+			commits_lane(commits, p->lanes[leader]);
 	}
 	return 0;
 }
@@ -143,15 +186,17 @@ static int start_input(struct pipeline *p, size_t i, struct err *err)
 		.feed = in->feed,
 		.once = p->once,
 	};
-	_free_ const char **lane_states = resume_input(p, in, &options);
+	_free_ const char **lane_states = NULL;
+	struct err inner = { 0 };
+	r = resume_input(p, in, &options, &lane_states, &inner);
 	in->synced = mem_zero(p->n_lanes, sizeof *in->synced);
 	(void)ledger_positions(in->feed->ledger, in->synced);
 	_free_ const char **outputs = mem_zero(p->n_lanes, sizeof *outputs);
 	for (unsigned lane = 0; lane < p->n_lanes; lane++)
 		outputs[lane] = lane_output(p->lanes[lane])->name;
 	options.lane_outputs = outputs;
-	struct err inner = { 0 };
-	r = in->config->ops->open(&in->input, &options, &inner);
+	if (r == 0)
+		r = in->config->ops->open(&in->input, &options, &inner);
 	if (r < 0)
 		return err_at(err, p->config->path, in->config->line, in->config->column, "input \"%s\": %s",
 			in->config->name, inner.text);
@@ -192,9 +237,13 @@ static int start(struct pipeline *p, struct err *err)
 		return err_set(err, "%u lanes (outputs times classes) are more than %d", n, LEDGER_LANES_MAX);
 	p->dead = mem_zero(c->n_outputs, sizeof *p->dead);
 	p->lanes = mem_zero(n, sizeof(struct lane *));
+	p->leaders = mem_zero(n, sizeof *p->leaders);
+	p->commits = mem_zero(c->n_outputs, sizeof(struct commits *));
 	p->abandoned = mem_zero(n, sizeof *p->abandoned);
 	p->inputs = mem_zero(c->n_inputs, sizeof *p->inputs);
+	find_leaders(p);
 	p->routing.lanes = p->lanes;
+	p->routing.leaders = p->leaders;
 	p->routing.n_lanes = n;
 	p->routing.budget = p->budget;
 	p->spool_total.bytes_max = c->spool_total;
@@ -204,6 +253,8 @@ static int start(struct pipeline *p, struct err *err)
 		r = open_state(p, err);
 	if (r == 0)
 		r = open_dead_letters(p, err);
+	if (r == 0)
+		r = start_commits(p, err);
 	if (r == 0)
 		r = start_lanes(p, err);
 	if (r == 0)
@@ -237,141 +288,6 @@ int pipeline_start(struct pipeline **ret_pipeline, const struct config *config, 
 
 /* ---- while it runs ---- */
 
-static bool is_durable(struct pipeline *p, const char *what, int r)
-{
-	if (r < 0) {
-		log_limited(LOG_ERROR, NULL, "%s cannot be made durable: %s", what, strerror(-r));
-		p->wrong = true;
-	}
-	return r == 0;
-}
-
-/* Makes durable what lanes and dead letters have taken so far, lane by lane. False: not those of the inputs, so nothing is. */
-static bool sync_all(struct pipeline *p, bool *durable)
-{
-	for (unsigned i = 0; i < p->n_lanes; i++) {
-		size_t output = (size_t)(lane_output(p->lanes[i]) - p->config->outputs);
-		durable[i] = is_durable(p, lane_name(p->lanes[i]), lane_sync(p->lanes[i])) &&
-			is_durable(p, dead_letters_path(p->dead[output]), dead_letters_sync(p->dead[output]));
-	}
-	return is_durable(p, dead_letters_path(p->routing.broken), dead_letters_sync(p->routing.broken));
-}
-
-/*
- * What a lane has closed, and could not make durable, is not settled: the lane stays where it was last durable, and so do its
- * inputs. A lane that had nothing new of an input holds it not.
- */
-static void hold_back(struct pipeline *p, size_t input, const bool *durable, struct settlement *s)
-{
-	for (unsigned i = 0; i < p->n_lanes; i++) {
-		struct ledger_lane *synced = &p->inputs[input].synced[i];
-		if (durable[i] || s->lanes[i].closed == synced->closed) {
-			*synced = s->lanes[i];
-			continue;
-		}
-		s->lanes[i] = *synced;
-		if (s->position > synced->position)
-			s->position = synced->position;
-	}
-}
-
-static struct settlement *take_positions(struct pipeline *p, bool prompt_only)
-{
-	struct settlement *settlements = mem_zero(p->config->n_inputs, sizeof *settlements);
-	for (size_t i = 0; i < p->config->n_inputs; i++) {
-		struct settlement *s = &settlements[i];
-		if (prompt_only && !p->inputs[i].config->ops->prompt) {
-			s->position = p->inputs[i].settled;
-			continue;
-		}
-		s->lanes = mem_zero(p->n_lanes, sizeof *s->lanes);
-		s->position = ledger_positions(p->inputs[i].feed->ledger, s->lanes);
-	}
-	return settlements;
-}
-
-/* The order matters at kill -9 and power loss: positions first, then what they stand for is made durable. */
-static bool sync_positions(struct pipeline *p, struct settlement *settlements)
-{
-	_free_ bool *durable = mem_zero(p->n_lanes, sizeof *durable);
-	if (!sync_all(p, durable))
-		return false;
-	for (size_t i = 0; i < p->config->n_inputs; i++)
-		if (settlements[i].lanes)
-			hold_back(p, i, durable, &settlements[i]);
-	return true;
-}
-
-static void free_positions(struct pipeline *p, struct settlement *settlements)
-{
-	for (size_t i = 0; i < p->config->n_inputs; i++)
-		free(settlements[i].lanes);
-	free(settlements);
-}
-
-static void tell_settled(struct pipeline *p, const struct settlement *settlements)
-{
-	for (size_t i = 0; i < p->config->n_inputs; i++) {
-		struct pipeline_input *in = &p->inputs[i];
-		if (settlements[i].position == in->settled)
-			continue;
-		in->settled = settlements[i].position;
-		if (in->config->ops->settled)
-			in->config->ops->settled(in->input, in->settled);
-	}
-}
-
-/* Tells inputs and checkpoint how far everything is safe. */
-static void settle(struct pipeline *p)
-{
-	struct settlement *settlements = take_positions(p, false);
-	if (sync_positions(p, settlements)) {
-		checkpoint_inputs(p, settlements);
-		tell_settled(p, settlements);
-	}
-	free_positions(p, settlements);
-}
-
-/* Settles when it is time: what was delivered since the last settlement comes again after a crash. */
-static void settle_if_due(struct pipeline *p)
-{
-	int64_t now = clock_steady_ms();
-	if (now < p->settle_due_ms)
-		return;
-	settle(p);
-	int64_t end = clock_steady_ms(), pause = (end - now) * SETTLE_PART;
-	p->settle_due_ms = end + (pause > SETTLE_MS ? pause : SETTLE_MS);
-}
-
-/* Has something become safe that a client waits to hear of? */
-static bool prompt_news(struct pipeline *p)
-{
-	for (size_t i = 0; i < p->config->n_inputs; i++) {
-		struct pipeline_input *in = &p->inputs[i];
-		if (in->config->ops->prompt && ledger_positions(in->feed->ledger, NULL) != in->settled)
-			return true;
-	}
-	return false;
-}
-
-/* As settle(), for inputs with `prompt` only, and nothing is written down: what they were told is durable without that. */
-static void settle_prompt(struct pipeline *p)
-{
-	if (!prompt_news(p))
-		return;
-	int64_t start = clock_steady_ms();
-	if (start < p->prompt_due_ms) {
-		(void)poll(NULL, 0, (int)(p->prompt_due_ms - start));
-		start = clock_steady_ms();
-	}
-	struct settlement *settlements = take_positions(p, true);
-	if (sync_positions(p, settlements))
-		tell_settled(p, settlements);
-	free_positions(p, settlements);
-	int64_t end = clock_steady_ms(), took = end - start;
-	p->prompt_due_ms = end + (took < PROMPT_MS ? took : PROMPT_MS);
-}
-
 /* Sleeps until news, a signal or the tick. True: SIGTERM or SIGINT came. SIGUSR1 and SIGHUP are served here. */
 static bool wait_for_news(struct pipeline *p)
 {
@@ -379,7 +295,7 @@ static bool wait_for_news(struct pipeline *p)
 	struct signalfd_siginfo info;
 	uint64_t count;
 	bool end = false;
-	(void)poll(fds, 2, TICK_MS);
+	(void)poll(fds, 2, commits_wanted(p) ? SETTLE_PROMPT_MS : TICK_MS);
 	(void)!read(p->news_fd, &count, sizeof count);
 	atomic_store(&p->told, false); /* what is told from here on is seen by the next look, or wakes it */
 	while (read(p->signal_fd, &info, sizeof info) == sizeof info) {
@@ -447,18 +363,19 @@ static void drain(struct pipeline *p)
 	int64_t until = clock_steady_ms() + p->config->shutdown_wait_ms;
 	stop_inputs(p);
 	finish_lanes(p);
-	while (!(inputs_ended(p) && lanes_idle(p)) && clock_steady_ms() < until) {
+	while (!(inputs_ended(p) && lanes_idle(p)) && clock_steady_ms() < until && !p->failed) {
 		if (wait_for_news(p))
 			break;
 		settle_prompt(p);
+		settle_commits(p);
 	}
-	settle(p);
+	settle_all(p);
 }
 
 /* What the counters say: was anything dead-lettered, refused, unreadable or left? */
 static enum pipeline_result result(const struct pipeline *p)
 {
-	bool wrong = p->wrong;
+	bool wrong = p->wrong || p->failed;
 	for (size_t i = 0; i < p->config->n_inputs; i++) {
 		const struct feed_counters *c = &p->inputs[i].feed->counters;
 		wrong = wrong || c->broken || c->troubles || c->gaps || c->left;
@@ -473,12 +390,13 @@ static enum pipeline_result result(const struct pipeline *p)
 enum pipeline_result pipeline_run_once(struct pipeline *p)
 {
 	bool finishing = false, stopped = false;
-	while (!stopped && !(finishing && lanes_idle(p))) {
+	while (!stopped && !p->failed && !(finishing && lanes_idle(p))) {
 		stopped = wait_for_news(p);
 		if (!finishing && inputs_ended(p)) {
 			finish_lanes(p);
 			finishing = true;
 		}
+		settle_commits(p);
 		settle_if_due(p);
 		abandon_stuck(p);
 		progress_show(p);
@@ -489,18 +407,20 @@ enum pipeline_result pipeline_run_once(struct pipeline *p)
 		p->wrong = p->wrong || !inputs_ended(p) || !lanes_idle(p);
 		return PIPELINE_WRONG;
 	}
-	settle(p);
+	settle_all(p);
 	return result(p);
 }
 
 enum pipeline_result pipeline_run(struct pipeline *p)
 {
-	while (!wait_for_news(p)) {
+	while (!p->failed && !wait_for_news(p)) {
 		settle_prompt(p);
+		settle_commits(p);
 		settle_if_due(p);
 	}
-	drain(p);
-	return PIPELINE_DONE;
+	if (!p->failed)
+		drain(p);
+	return p->failed ? PIPELINE_WRONG : PIPELINE_DONE;
 }
 
 /* ---- end ---- */
@@ -521,7 +441,7 @@ static void stop_threads(struct pipeline *p)
 	for (unsigned i = 0; i < p->n_lanes; i++)
 		lane_wait(p->lanes[i]);
 	if (p->running)
-		settle(p);
+		settle_all(p);
 }
 
 void pipeline_end(struct pipeline *p)
@@ -552,6 +472,16 @@ void pipeline_end(struct pipeline *p)
 	}
 	if (p->news_fd >= 0)
 		(void)close(p->news_fd);
+	for (size_t i = 0; p->commits && i < p->config->n_outputs; i++)
+		commits_destroy(p->commits[i]);
+	for (size_t i = 0; p->inputs && i < p->config->n_inputs; i++) {
+		for (size_t k = 0; k < p->inputs[i].n_states; k++)
+			free(p->inputs[i].states[k]);
+		free(p->inputs[i].states);
+	}
+	free(p->commits);
+	free(p->leaders);
+	free(p->instance);
 	free(p->abandoned);
 	free(p->totals_before);
 	free(p->lanes);

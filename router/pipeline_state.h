@@ -11,6 +11,7 @@
 #include "router/lane/ledger.h"
 #include "router/route.h"
 
+struct commits;
 struct dead_letters;
 
 struct pipeline_input {
@@ -22,6 +23,9 @@ struct pipeline_input {
 	bool started;
 	_Atomic bool ended;
 	uint64_t settled;    /* what settled() was last told */
+	char **states;       /* that a start made of what was committed and of the checkpoint */
+	size_t n_states;
+	_Atomic uint64_t others_durable; /* all before it is, for the lanes that are in no transaction (commits.h) */
 	struct ledger_lane *synced; /* by lane: how far it had come when all of that was last durable */
 };
 
@@ -40,6 +44,9 @@ struct pipeline {
 	struct lane **lanes;              /* by lane number */
 	bool *abandoned;                  /* by lane number: made no progress for once_wait */
 	unsigned n_lanes;
+	unsigned *leaders;                /* by lane number: of its group */
+	struct commits **commits;         /* by output; NULL: it is not exactly-once */
+	char *instance;                   /* NULL: no output needs it */
 	struct dead_letters **dead;       /* by output */
 	struct checkpoint *checkpoint;
 	struct checkpoint_totals *totals_before; /* by lane: of earlier runs */
@@ -51,17 +58,31 @@ struct pipeline {
 	int64_t started_ms;
 	int64_t settle_due_ms;
 	int64_t prompt_due_ms;            /* when inputs with `prompt` may be told again */
-	bool running;                     /* all was started */
+	_Atomic bool running;             /* all was started */
+	_Atomic bool failed;              /* an exactly-once output cannot go on */
+	_Atomic bool commits_wanted;      /* main is asked for what is durable */
 	bool wrong;                       /* something besides the counters makes the exit code 1 */
 };
+
+/* settle.c: tells inputs and checkpoint how far everything is safe: at once; when it is time, since what was delivered meanwhile comes again after a crash. */
+void settle_all(struct pipeline *);
+void settle_if_due(struct pipeline *);
+/* The same in a hurry, for inputs whose clients wait, and for transactions that do; nothing is written down. */
+void settle_prompt(struct pipeline *);
+void settle_commits(struct pipeline *);
+/*
+ * Between two of these: what the last took, at most this. One sync serves all that came meanwhile, and where nothing is to be
+ * synced nobody waits.
+ */
+enum { SETTLE_PROMPT_MS = 10 };
 
 /* reload.c: SIGHUP. What is wrong with the file is said, and then all stays as it was. */
 void pipeline_reload(struct pipeline *);
 
 /* resume.c: what a start takes from the checkpoint, and what is put there. */
 void resume_totals(struct pipeline *);
-/* Fills in where the input goes on; the lane states are borrowed from the checkpoint, the array is the caller's to free. */
-const char **resume_input(struct pipeline *, struct pipeline_input *, struct input_options *);
+/* Fills in where the input goes on; the lane states are borrowed, the array is the caller's to free. */
+int resume_input(struct pipeline *, struct pipeline_input *, struct input_options *, const char ***ret_states, struct err *);
 void checkpoint_inputs(struct pipeline *, const struct settlement *);
 
 /* One logfmt line a lane, of all runs: received = delivered + dropped + dead + held. To stderr. */

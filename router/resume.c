@@ -5,6 +5,7 @@
 #include "router/base/buf.h"
 #include "router/base/cleanup.h"
 #include "router/base/log.h"
+#include "router/commits.h"
 #include "router/pipeline_state.h"
 
 void resume_totals(struct pipeline *p)
@@ -23,7 +24,8 @@ static const struct checkpoint_lane *find_lane(const struct checkpoint_input *kn
 	return NULL;
 }
 
-const char **resume_input(struct pipeline *p, struct pipeline_input *in, struct input_options *options)
+int resume_input(struct pipeline *p, struct pipeline_input *in, struct input_options *options, const char ***ret_states,
+	struct err *err)
 {
 	const struct checkpoint_input *known = checkpoint_find_input(p->checkpoint, in->config->name);
 	const char **states = mem_zero(p->n_lanes, sizeof *states);
@@ -37,12 +39,14 @@ const char **resume_input(struct pipeline *p, struct pipeline_input *in, struct 
 			states[i] = lane->state;
 			in->feed->next_seq[i] = lane->seq;
 		}
-		ledger_start(in->feed->ledger, known->position, in->feed->next_seq);
 	}
+	int r = commits_resume(p, in, options, states, err);
+	ledger_start(in->feed->ledger, options->position, in->feed->next_seq);
 	options->lane_states = states;
 	options->n_lanes = p->n_lanes;
 	in->settled = options->position;
-	return states;
+	*ret_states = states;
+	return r;
 }
 
 /* NULL: the same as the input's, which most are. */

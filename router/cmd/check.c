@@ -63,7 +63,7 @@ static void check_disk(const struct plan *plan, struct problems *problems)
 	uint64_t wanted = 0, room;
 	char wanted_text[UNITS_TEXT_ROOM], room_text[UNITS_TEXT_ROOM];
 	for (unsigned i = 0; i < plan->n_lanes; i++)
-		if (plan->lanes[i].output->common.guarantee == AT_LEAST_ONCE)
+		if (plan->lanes[i].output->common.guarantee == AT_LEAST_ONCE && !output_exactly_once(plan->lanes[i].output))
 			wanted += plan->lanes[i].output->common.spool_max;
 	if (config->spool_total && config->spool_total < wanted)
 		wanted = config->spool_total;

@@ -12,6 +12,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "router/base/base64.h"
 #include "router/base/buf.h"
 #include "router/base/cleanup.h"
 #include "router/base/clock.h"
@@ -98,23 +99,6 @@ void dead_letters_close(struct dead_letters *d)
 	free(d);
 }
 
-static void add_base64(struct buf *out, struct view bytes)
-{
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-	for (size_t i = 0; i < bytes.len; i += 3) {
-		size_t left = bytes.len - i;
-		unsigned three = (unsigned)(unsigned char)bytes.ptr[i] << 16;
-		if (left > 1)
-			three |= (unsigned)(unsigned char)bytes.ptr[i + 1] << 8;
-		if (left > 2)
-			three |= (unsigned char)bytes.ptr[i + 2];
-		buf_add_byte(out, digits[three >> 18]);
-		buf_add_byte(out, digits[three >> 12 & 63]);
-		buf_add_byte(out, left > 1 ? digits[three >> 6 & 63] : '=');
-		buf_add_byte(out, left > 2 ? digits[three & 63] : '=');
-	}
-}
-
 static void add_text(struct buf *out, const char *key, const char *value)
 {
 	if (!value)
@@ -146,7 +130,7 @@ static void print_head(struct buf *out, const struct dead_letter *letter)
 	if (total > part.len)
 		buf_addf(out, "\"bytes_total\":%llu,", (unsigned long long)total);
 	buf_add_view(out, VIEW("\"bytes\":\""));
-	add_base64(out, part);
+	base64_add(out, part);
 	buf_add_byte(out, '"');
 }
 

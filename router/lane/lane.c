@@ -427,7 +427,7 @@ bool lane_may_commit(struct lane *l, const struct span *last)
 	(void)pthread_mutex_lock(&l->mutex);
 	bool more = l->head && l->head->span == last;
 	(void)pthread_mutex_unlock(&l->mutex);
-	return !more && !l->current && !l->undead;
+	return !more && (!l->current || l->current->span != last) && !l->undead;
 }
 
 void lane_finish(struct lane *l)

@@ -218,6 +218,20 @@ uint64_t ledger_positions(struct ledger *l, struct ledger_lane *ret_lanes)
 	return position;
 }
 
+void ledger_numbers(struct ledger *l, uint64_t position, uint64_t *ret_seq)
+{
+	(void)pthread_mutex_lock(&l->mutex);
+	const uint64_t *seq = l->next_seq;
+	for (const struct span *s = l->head; s; s = s->next)
+		if (s->start >= position) {
+			seq = s->first_seq;
+			break;
+		}
+	if (l->n_lanes)
+		memcpy(ret_seq, seq, l->n_lanes * sizeof *seq);
+	(void)pthread_mutex_unlock(&l->mutex);
+}
+
 void ledger_start(struct ledger *l, uint64_t position, const uint64_t *next_seq)
 {
 	(void)pthread_mutex_lock(&l->mutex);

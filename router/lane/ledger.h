@@ -60,6 +60,8 @@ struct ledger_lane {
 };
 /* How far each lane has come (n_lanes entries, or NULL). Returns the input's settled position. */
 uint64_t ledger_positions(struct ledger *, struct ledger_lane *ret_lanes);
+/* The sequence numbers (n_lanes) of each lane's first event from `position` on, which is the end of a span that is open or the newest. */
+void ledger_numbers(struct ledger *, uint64_t position, uint64_t *ret_seq);
 /* Where it starts, from a checkpoint: before the first ledger_open. */
 void ledger_start(struct ledger *, uint64_t position, const uint64_t *next_seq);
 bool ledger_idle(struct ledger *); /* nothing is open */

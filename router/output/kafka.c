@@ -57,6 +57,8 @@ static void finish_conf(struct sink *s, rd_kafka_conf_t *conf)
 			units_parse_number(view_of(size), &configured))
 			s->batch_bytes = configured;
 	}
+	if (s->txn)
+		(void)rd_kafka_conf_set(conf, "transactional.id", kafka_txn_id(s->txn), text, sizeof text);
 	rd_kafka_conf_set_log_cb(conf, log_librdkafka);
 	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
 }
@@ -99,20 +101,26 @@ void kafka_producer_end(struct sink *s)
 static void expect_topics(struct sink *s)
 {
 	const struct config *c = s->options.config;
+	unsigned classes = s->txn && c ? config_output_classes(c, s->options.output) : 1u << s->options.class_;
 	for (size_t i = 0; c && i < c->n_inputs; i++) {
 		const char *own = c->inputs[i].cluster;
-		(void)kafka_topics_of(s->topics, own ? own : c->cluster, c->inputs[i].name);
+		for (enum audit_class k = 0; k < AUDIT_CLASSES; k++)
+			if (classes & 1u << k)
+				(void)kafka_topics_of(s->topics, k, own ? own : c->cluster, c->inputs[i].name);
 	}
 	(void)kafka_topics_ask(s->topics);
 }
 
 static void close_sink(struct sink *s)
 {
+	if (s->txn)
+		kafka_txn_leave(s);
 	if (s->rk)
 		(void)rd_kafka_purge(s->rk,
 			RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT | RD_KAFKA_PURGE_F_NON_BLOCKING);
 	kafka_producer_end(s);
 	kafka_topics_destroy(s->topics);
+	kafka_txn_destroy(s->txn);
 	kafka_slots_destroy(s);
 	if (kafka_is_embedded(&s->settings->client))
 		kafka_embedded_release();
@@ -125,8 +133,8 @@ static int open_sink(struct sink **ret_sink, const struct sink_options *options,
 	s->options = *options;
 	s->settings = options->output->own;
 	s->chance = (unsigned)clock_now_us();
-	(void)snprintf(s->log_fields, sizeof s->log_fields, "output=%s class=%s", options->output->name,
-		audit_class_name(options->class_));
+	(void)snprintf(s->log_fields, sizeof s->log_fields, s->settings->exactly_once ? "output=%s" : "output=%s class=%s",
+		options->output->name, audit_class_name(options->class_));
 	if (kafka_is_embedded(&s->settings->client)) {
 		int r = kafka_embedded_hold(err);
 		if (r < 0) {
@@ -134,8 +142,11 @@ static int open_sink(struct sink **ret_sink, const struct sink_options *options,
 			return r;
 		}
 	}
-	s->topics = kafka_topics_create(s->settings, options->class_, s->log_fields);
-	kafka_slots_create(s, KAFKA_QUEUE_MESSAGES);
+	s->topics = kafka_topics_create(s->settings, s->log_fields);
+	if (s->settings->exactly_once)
+		s->txn = kafka_txn_create(s);
+	else
+		kafka_slots_create(s, KAFKA_QUEUE_MESSAGES);
 	int r = kafka_producer_start(s, err);
 	if (r < 0) {
 		close_sink(s);
@@ -171,7 +182,9 @@ static bool put_one(struct sink *s, const struct kafka_topic *topic, struct batc
 static uint32_t put(struct sink *s, struct batch *b, uint32_t first)
 {
 	uint32_t n = b->n, i = first; /* the last outcome frees the batch */
-	struct kafka_topic *topic = kafka_topics_of(s->topics, b->cluster, b->input);
+	if (s->txn)
+		return kafka_txn_put(s, b, first);
+	struct kafka_topic *topic = kafka_topics_of(s->topics, s->options.class_, b->cluster, b->input);
 	if (topic->state != TOPIC_READY) {
 		if (!s->waiting_since_ms)
 			s->waiting_since_ms = clock_steady_ms();
@@ -182,8 +195,18 @@ static uint32_t put(struct sink *s, struct batch *b, uint32_t first)
 	return i - first;
 }
 
+static void flush(struct sink *s)
+{
+	if (s->txn)
+		kafka_txn_flush(s);
+}
+
 static void wait_(struct sink *s, int timeout_ms)
 {
+	if (s->txn) {
+		kafka_txn_wait(s, timeout_ms);
+		return;
+	}
 	bool stood = s->state != SINK_RUNS, served = kafka_serve(s);
 	int own_ms = kafka_step(s);
 	if (served || (stood && s->state == SINK_RUNS))
@@ -191,6 +214,17 @@ static void wait_(struct sink *s, int timeout_ms)
 	output_wait_fd(s->options.wake_fd, own_ms >= 0 && own_ms < timeout_ms ? own_ms : timeout_ms);
 	(void)kafka_serve(s);
 	(void)kafka_step(s);
+}
+
+static bool exactly_once(const struct config_output *output)
+{
+	const struct kafka_settings *settings = output->own;
+	return settings->exactly_once;
+}
+
+static int resume(struct sink *s, struct err *err)
+{
+	return s->txn ? kafka_txn_resume(s, err) : 0;
 }
 
 static enum record_key key(const struct config_output *output)
@@ -231,9 +265,12 @@ const struct output_ops output_kafka = {
 	.check = kafka_check,
 	.key = key,
 	.max_event_bytes = max_event_bytes,
+	.exactly_once = exactly_once,
 	.describe = describe,
 	.open = open_sink,
+	.resume = resume,
 	.put = put,
+	.flush = flush,
 	.wait = wait_,
 	.close = close_sink,
 };

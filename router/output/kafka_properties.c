@@ -24,7 +24,7 @@ static const struct kafka_default defaults[] = {
 
 /* What the output itself depends on. */
 static const struct kafka_owned owned[] = {
-	{ "transactional.id", "this output does not send in transactions" },
+	{ "transactional.id", "it is `transactional_id:` of the output, with exactly_once" },
 	{ "queue.buffering.max.messages", "the router's own limit is below it" },
 	{ NULL, NULL },
 };
@@ -57,12 +57,25 @@ void kafka_properties_together(struct settings_reader *reader, const struct kafk
 	}
 }
 
+/* What else is wanted of a producer of transactions. */
+static int set_exactly_once(rd_kafka_conf_t *conf, struct err *err)
+{
+	/* After a commit the broker asks to come back soon: with librdkafka's 100 ms each transaction would cost as much. */
+	int r = kafka_conf_set(conf, "retry.backoff.ms", "20", err);
+	/* An open one holds its readers back so long at most, if the router dies. */
+	r = r ? r : kafka_conf_set(conf, "transaction.timeout.ms", "20000", err);
+	/* All of it is sent before it can be committed: waiting for more is waiting twice. */
+	return r ? r : kafka_conf_set(conf, "linger.ms", "5", err);
+}
+
 static int set_own(rd_kafka_conf_t *conf, const struct kafka_settings *k, const char *folder, struct err *err)
 {
 	char messages[32];
 	(void)snprintf(messages, sizeof messages, "%d", KAFKA_QUEUE_MESSAGES);
 	int r = kafka_conf_set(conf, "queue.buffering.max.messages", messages, err);
 	r = r ? r : kafka_conf_set(conf, "compression.codec", kafka_compressions[k->compression], err);
+	if (r == 0 && k->exactly_once)
+		r = set_exactly_once(conf, err);
 	return r ? r : kafka_conf_properties(conf, &k->client, folder, err);
 }
 

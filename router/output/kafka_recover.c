@@ -22,7 +22,7 @@ enum {
 
 /* ---- trouble ---- */
 
-static void report(struct sink *s, const char *trouble)
+void kafka_report(struct sink *s, const char *trouble)
 {
 	if (!trouble && !s->in_trouble)
 		return;
@@ -31,7 +31,7 @@ static void report(struct sink *s, const char *trouble)
 }
 
 /* Without the parts that differ from time to time, so that the same trouble is the same text. */
-static void keep_error(struct sink *s, rd_kafka_resp_err_t e, const char *text)
+void kafka_keep_error(struct sink *s, rd_kafka_resp_err_t e, const char *text)
 {
 	char *end;
 	(void)snprintf(s->last_error_text, sizeof s->last_error_text, "%s",
@@ -75,10 +75,14 @@ static void start_draining(struct sink *s)
 void kafka_error(struct sink *s, rd_kafka_resp_err_t e, const char *text)
 {
 	char fatal[400];
+	if (e == RD_KAFKA_RESP_ERR__FATAL && s->txn) {
+		kafka_txn_fatal(s);
+		return;
+	}
 	if (e == RD_KAFKA_RESP_ERR__FATAL) {
 		rd_kafka_resp_err_t why = rd_kafka_fatal_error(s->rk, fatal, sizeof fatal);
-		keep_error(s, why, fatal);
-		report(s, s->last_error_text);
+		kafka_keep_error(s, why, fatal);
+		kafka_report(s, s->last_error_text);
 		s->restart = true;
 		start_draining(s);
 		recall(s, true);
@@ -87,28 +91,27 @@ void kafka_error(struct sink *s, rd_kafka_resp_err_t e, const char *text)
 	bool fresh = s->last_error && clock_steady_ms() - s->last_error_ms < ERROR_STAYS_MS;
 	if (fresh && (e == s->last_error || e == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN))
 		return;
-	keep_error(s, e, text);
+	kafka_keep_error(s, e, text);
 }
 
-/* Nothing was delivered for a while: says why, as far as it is known. */
-static void watch(struct sink *s)
+void kafka_watch(struct sink *s)
 {
 	int64_t waited_ms = s->waiting_since_ms ? clock_steady_ms() - s->waiting_since_ms : 0;
 	if (waited_ms < STALL_MS || s->in_trouble)
 		return;
 	const char *topics = kafka_topics_trouble(s->topics);
 	if (topics)
-		report(s, topics);
+		kafka_report(s, topics);
 	else if (s->last_error)
-		report(s, s->last_error_text);
+		kafka_report(s, s->last_error_text);
 	else if (waited_ms >= SILENCE_MS)
-		report(s, "no answer from the brokers");
+		kafka_report(s, "no answer from the brokers");
 }
 
 /* ---- records ---- */
 
 /* The broker refuses a whole set of messages for one of them: which one it is, is seen when each has a set of its own. */
-static const char *code_of_refusal(rd_kafka_resp_err_t e)
+const char *kafka_code_of_refusal(rd_kafka_resp_err_t e)
 {
 	if (e == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE || e == RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE)
 		return "too_large";
@@ -117,7 +120,7 @@ static const char *code_of_refusal(rd_kafka_resp_err_t e)
 
 static struct kafka_topic *topic_of(struct sink *s, const struct sent *sent)
 {
-	return kafka_topics_of(s->topics, sent->batch->cluster, sent->batch->input);
+	return kafka_topics_of(s->topics, s->options.class_, sent->batch->cluster, sent->batch->input);
 }
 
 static void report_failure(struct sink *s, const struct sent *sent, rd_kafka_resp_err_t e)
@@ -130,14 +133,14 @@ static void report_failure(struct sink *s, const struct sent *sent, rd_kafka_res
 		return;
 	(void)snprintf(text, sizeof text, "topic %s: %s%s%s", topic->name, rd_kafka_err2str(e),
 		topic->note[0] ? "; " : "", topic->note);
-	keep_error(s, e, text);
-	report(s, s->last_error_text);
+	kafka_keep_error(s, e, text);
+	kafka_report(s, s->last_error_text);
 }
 
 void kafka_failed(struct sink *s, struct sent *sent, rd_kafka_resp_err_t e)
 {
 	char reason[REASON_ROOM];
-	const char *code = code_of_refusal(e);
+	const char *code = kafka_code_of_refusal(e);
 	if (code && s->single) {
 		(void)snprintf(reason, sizeof reason, "the broker refuses it for topic %s: %s",
 			topic_of(s, sent)->name, rd_kafka_err2str(e));
@@ -166,7 +169,7 @@ void kafka_succeeded(struct sink *s, const struct sent *sent)
 		return;
 	s->pause_ms = 0;
 	s->last_error = RD_KAFKA_RESP_ERR_NO_ERROR;
-	report(s, NULL);
+	kafka_report(s, NULL);
 }
 
 /* ---- sending again ---- */
@@ -216,7 +219,7 @@ static bool restart(struct sink *s)
 	s->single_wanted = false;
 	if (kafka_producer_start(s, &err) < 0) {
 		s->pause_until_ms = clock_steady_ms() + PAUSE_MAX_MS;
-		report(s, err.text);
+		kafka_report(s, err.text);
 		return false;
 	}
 	s->restart = false;
@@ -224,8 +227,7 @@ static bool restart(struct sink *s)
 	return true;
 }
 
-/* Sets of messages were refused whose messages are all well: the topic takes smaller sets. */
-static void shrink_sets(struct sink *s)
+void kafka_shrink_sets(struct sink *s)
 {
 	bool needed = !s->event_refused && s->batch_bytes > KAFKA_BATCH_BYTES_MIN;
 	s->event_refused = false;
@@ -259,7 +261,7 @@ static bool resend(struct sink *s)
 	s->n_failed = s->next_failed = 0;
 	if (s->single) {
 		s->single = false;
-		shrink_sets(s);
+		kafka_shrink_sets(s);
 		s->restart = true;
 		start_draining(s);
 	} else {
@@ -287,7 +289,7 @@ int kafka_step(struct sink *s)
 {
 	while (advance(s))
 		;
-	watch(s);
+	kafka_watch(s);
 	int topics_ms = kafka_topics_ask(s->topics), own_ms = -1;
 	if (s->state == SINK_PAUSES) {
 		int64_t left = s->pause_until_ms - clock_steady_ms();

@@ -84,14 +84,15 @@ static rd_kafka_headers_t *make_headers(const struct batch *b, uint32_t index)
 	return headers;
 }
 
-rd_kafka_resp_err_t kafka_send(struct sink *s, const struct kafka_topic *topic, struct sent *sent)
+rd_kafka_resp_err_t kafka_produce(struct sink *s, const struct kafka_topic *topic, const struct batch *b, uint32_t index,
+	void *opaque)
 {
-	const struct record *r = &sent->batch->records[sent->index];
-	rd_kafka_headers_t *headers = make_headers(sent->batch, sent->index);
+	const struct record *r = &b->records[index];
+	rd_kafka_headers_t *headers = make_headers(b, index);
 	rd_kafka_vu_t parts[] = {
 		{ .vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = topic->handle },
 		{ .vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = { (void *)r->bytes.ptr, r->bytes.len } },
-		{ .vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = sent },
+		{ .vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = opaque },
 		{ .vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers },
 		{ .vtype = RD_KAFKA_VTYPE_KEY, .u.mem = { (void *)r->key.ptr, r->key.len } },
 	};
@@ -106,6 +107,11 @@ rd_kafka_resp_err_t kafka_send(struct sink *s, const struct kafka_topic *topic, 
 	rd_kafka_error_destroy(error);
 	rd_kafka_headers_destroy(headers);
 	return e;
+}
+
+rd_kafka_resp_err_t kafka_send(struct sink *s, const struct kafka_topic *topic, struct sent *sent)
+{
+	return kafka_produce(s, topic, sent->batch, sent->index, sent);
 }
 
 /* ---- back ---- */
@@ -166,7 +172,10 @@ bool kafka_serve(struct sink *s)
 		n++;
 		switch (rd_kafka_event_type(event)) {
 		case RD_KAFKA_EVENT_DR:
-			serve_reports(s, event);
+			if (s->txn)
+				kafka_txn_reports(s, event);
+			else
+				serve_reports(s, event);
 			break;
 		case RD_KAFKA_EVENT_ERROR:
 			kafka_error(s, rd_kafka_event_error(event), rd_kafka_event_error_string(event));

@@ -200,6 +200,37 @@ static const struct setting rows[] = {
 		.help = "How sets of messages are compressed on the way and at the broker.",
 	},
 	{
+		.key = "exactly_once",
+		.type = SETTING_BOOL,
+		.initial = "off",
+		.offset = offsetof(struct kafka_settings, exactly_once),
+		.help = "Sends in transactions that carry how far the inputs have come, so that no crash loses or doubles an event for consumers with `isolation.level=read_committed`. All classes go through one lane; there is no spool: while the brokers are away, the inputs wait. From stdin and webhooks it is at_least_once.",
+	},
+	{
+		.key = "transactional_id",
+		.type = SETTING_TEXT,
+		.offset = offsetof(struct kafka_settings, transactional_id),
+		.help = "Who this router is for exactly_once: the same over restarts, and no other running router's (a second one with the same ends the first). Unsaid: made of an identity in state_dir and the output's name; then a lost state_dir is a start from zero. The group TRANSACTIONAL_ID.INPUT keeps how far a file input has come.",
+	},
+	{
+		.key = "transaction_events",
+		.type = SETTING_INT,
+		.initial = "5000",
+		.min = "1",
+		.max = "1000000",
+		.offset = offsetof(struct kafka_settings, transaction_events),
+		.help = "With exactly_once: a transaction ends when it has so many events (each costs some 20 ms; 2,000 to 10,000 are good), or at half of the lane's memory.",
+	},
+	{
+		.key = "transaction_wait",
+		.type = SETTING_TIME,
+		.initial = "100ms",
+		.min = "1ms",
+		.max = "10s",
+		.offset = offsetof(struct kafka_settings, transaction_wait_ms),
+		.help = "With exactly_once: a transaction ends when it is so old.",
+	},
+	{
 		.key = "sasl",
 		.type = SETTING_SECTION,
 		.section = &kafka_sasl_section,
@@ -283,4 +314,5 @@ void kafka_check(struct settings_reader *reader, const struct config *c, const s
 	if (!strstr(k->topic, "{class}") && retention_differs(&k->retention, config_output_classes(c, output)))
 		settings_problem(reader, at ? at : map,
 			"classes with different retention cannot share a topic: put {class} in its name");
+	kafka_txn_check(reader, c, output, map);
 }

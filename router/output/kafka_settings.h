@@ -38,6 +38,9 @@ struct kafka_settings {
 	int64_t partitions, replication; /* -1: the broker's */
 	struct kafka_retention retention;
 	int compression;
+	bool exactly_once;
+	char *transactional_id;       /* NULL: made of the instance and the output's name */
+	int64_t transaction_events, transaction_wait_ms;
 };
 
 extern const struct section kafka_section;
@@ -50,5 +53,7 @@ bool kafka_topic_name(const char *template, enum audit_class, const char *cluste
 /* The configuration of a producer. Relative paths count from folder; embedded brokers must be held. */
 int kafka_conf_make(rd_kafka_conf_t **ret_conf, const struct kafka_settings *, const char *folder, struct err *);
 
+/* kafka_txn_check.c: what exactly_once cannot go with, and what it cannot be for (the second half of kafka_check). */
+void kafka_txn_check(struct settings_reader *, const struct config *, const struct config_output *, const struct node *map);
 /* What looks at the whole configuration: placeholders of the topic that nothing fills. */
 void kafka_check(struct settings_reader *, const struct config *, const struct config_output *, const struct node *map);

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "router/lane/batch.h"
+#include "router/output/kafka_txn.h"
 #include "router/output/kafka_settings.h"
 #include "router/output/kafka_topics.h"
 #include "router/output/output.h"
@@ -41,6 +42,7 @@ struct sink {
 	rd_kafka_t *rk;             /* NULL: could not be made, yet */
 	rd_kafka_queue_t *queue;
 	struct kafka_topics *topics;
+	struct kafka_txn *txn;      /* exactly-once; NULL: not. Then of what stands below only in_flight, single, batch_bytes, trouble */
 
 	/* kafka_send.c */
 	struct sent *slots, *free;
@@ -86,7 +88,8 @@ void kafka_slots_destroy(struct sink *);
 bool kafka_has_room(const struct sink *);
 struct sent *kafka_take(struct sink *, struct batch *, uint32_t index);
 void kafka_untake(struct sink *, struct sent *);
-/* Hands the record to librdkafka, which then owes a report of it, unless this fails. */
+/* Hands the record to librdkafka, which then owes a report of it with that opaque, unless this fails. */
+rd_kafka_resp_err_t kafka_produce(struct sink *, const struct kafka_topic *, const struct batch *, uint32_t index, void *opaque);
 rd_kafka_resp_err_t kafka_send(struct sink *, const struct kafka_topic *, struct sent *);
 /* Takes what the queue has. False: it was empty. */
 bool kafka_serve(struct sink *);
@@ -99,4 +102,12 @@ void kafka_succeeded(struct sink *, const struct sent *);
 void kafka_error(struct sink *, rd_kafka_resp_err_t, const char *text); /* of the client, not of a record */
 /* Moves on as far as it can. Returns ms until it can do more by itself; -1: not by itself. */
 int kafka_step(struct sink *);
+/* Tells of trouble (NULL: of its end); keeps an error in mind, to be told when it lasts; tells why nothing has been delivered for a while. */
+void kafka_report(struct sink *, const char *trouble);
+void kafka_keep_error(struct sink *, rd_kafka_resp_err_t, const char *text);
+void kafka_watch(struct sink *);
+/* The broker refuses the whole set of messages for what one of them is: the code of its dead letter; NULL: another error. */
+const char *kafka_code_of_refusal(rd_kafka_resp_err_t);
+/* Sets of messages were refused whose messages are all well: the topic takes smaller sets. */
+void kafka_shrink_sets(struct sink *);
 void kafka_refuse(struct sink *, struct sent *, const char *code, const char *reason);

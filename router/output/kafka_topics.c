@@ -20,15 +20,15 @@ enum {
 	ERROR_ROOM = 256,
 };
 
-/* Which topic the events of a cluster and an input go to. */
+/* Which topic the events of a class, a cluster and an input go to. */
 struct way {
+	enum audit_class class_;
 	char *cluster, *input;
 	struct kafka_topic *topic;
 };
 
 struct kafka_topics {
 	const struct kafka_settings *settings;
-	enum audit_class class_;
 	const char *log_fields;
 	rd_kafka_t *rk;
 	rd_kafka_queue_t *queue;
@@ -40,12 +40,10 @@ struct kafka_topics {
 	int64_t ask_at_ms;
 };
 
-struct kafka_topics *kafka_topics_create(const struct kafka_settings *settings, enum audit_class class_,
-	const char *log_fields)
+struct kafka_topics *kafka_topics_create(const struct kafka_settings *settings, const char *log_fields)
 {
 	struct kafka_topics *t = mem_zero(1, sizeof *t);
 	t->settings = settings;
-	t->class_ = class_;
 	t->log_fields = log_fields;
 	return t;
 }
@@ -90,41 +88,42 @@ static struct kafka_topic *named(struct kafka_topics *t, const char *name)
 	return NULL;
 }
 
-static struct kafka_topic *add_topic(struct kafka_topics *t, const char *name)
+static struct kafka_topic *add_topic(struct kafka_topics *t, enum audit_class class_, const char *name)
 {
 	struct kafka_topic *topic = mem_zero(1, sizeof *topic);
 	topic->name = mem_text(view_of(name));
+	topic->class_ = class_;
 	t->list = mem_resize(t->list, (t->n + 1) * sizeof *t->list);
 	t->list[t->n++] = topic;
 	t->ask_at_ms = 0;
 	return topic;
 }
 
-static bool leads(const struct way *w, const char *cluster, const char *input)
+static bool leads(const struct way *w, enum audit_class class_, const char *cluster, const char *input)
 {
-	return strcmp(w->cluster, cluster) == 0 && strcmp(w->input, input) == 0;
+	return w->class_ == class_ && strcmp(w->cluster, cluster) == 0 && strcmp(w->input, input) == 0;
 }
 
-struct kafka_topic *kafka_topics_of(struct kafka_topics *t, const char *cluster, const char *input)
+struct kafka_topic *kafka_topics_of(struct kafka_topics *t, enum audit_class class_, const char *cluster, const char *input)
 {
 	char name[KAFKA_TOPIC_ROOM];
 	cluster = cluster ? cluster : "";
 	input = input ? input : "";
-	if (t->last_way < t->n_ways && leads(&t->ways[t->last_way], cluster, input))
+	if (t->last_way < t->n_ways && leads(&t->ways[t->last_way], class_, cluster, input))
 		return t->ways[t->last_way].topic;
 	for (size_t i = 0; i < t->n_ways; i++)
-		if (leads(&t->ways[i], cluster, input)) {
+		if (leads(&t->ways[i], class_, cluster, input)) {
 			t->last_way = i;
 			return t->ways[i].topic;
 		}
-	if (!kafka_topic_name(t->settings->topic, t->class_, cluster, input, name))
+	if (!kafka_topic_name(t->settings->topic, class_, cluster, input, name))
 		log_line(LOG_WARN, t->log_fields, "a topic's name is longer than %d bytes and was cut: %s",
 			KAFKA_TOPIC_ROOM - 1, name);
 	struct kafka_topic *topic = named(t, name);
 	if (!topic)
-		topic = add_topic(t, name);
+		topic = add_topic(t, class_, name);
 	t->ways = mem_resize(t->ways, (t->n_ways + 1) * sizeof *t->ways);
-	t->ways[t->n_ways] = (struct way){ mem_text(view_of(cluster)), mem_text(view_of(input)), topic };
+	t->ways[t->n_ways] = (struct way){ class_, mem_text(view_of(cluster)), mem_text(view_of(input)), topic };
 	t->last_way = t->n_ways++;
 	return topic;
 }
@@ -142,9 +141,9 @@ static void set_ready(struct kafka_topics *t, struct kafka_topic *topic)
 	t->ask_at_ms = clock_steady_ms() + AGAIN_MS;
 }
 
-static int64_t retention_ms(const struct kafka_topics *t)
+static int64_t retention_ms(const struct kafka_topics *t, const struct kafka_topic *topic)
 {
-	return t->settings->retention.ms[t->class_];
+	return t->settings->retention.ms[topic->class_];
 }
 
 /* ---- asking ---- */
@@ -158,8 +157,8 @@ static rd_kafka_NewTopic_t *new_topic(const struct kafka_topics *t, struct kafka
 		(void)snprintf(topic->note, sizeof topic->note, "topic cannot be made: %.120s", text);
 		return NULL;
 	}
-	if (retention_ms(t) != KAFKA_RETENTION_BROKER) {
-		(void)snprintf(text, sizeof text, "%" PRId64, retention_ms(t));
+	if (retention_ms(t, topic) != KAFKA_RETENTION_BROKER) {
+		(void)snprintf(text, sizeof text, "%" PRId64, retention_ms(t, topic));
 		(void)rd_kafka_NewTopic_set_config(made, "retention.ms", text);
 	}
 	return made;
@@ -261,7 +260,7 @@ static void compare_partitions(struct kafka_topics *t, struct kafka_topic *topic
 
 static void ask_retention(struct kafka_topics *t, const struct kafka_topic *topic)
 {
-	if (retention_ms(t) == KAFKA_RETENTION_BROKER)
+	if (retention_ms(t, topic) == KAFKA_RETENTION_BROKER)
 		return;
 	rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic->name);
 	rd_kafka_AdminOptions_t *options = admin_options(t->rk, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
@@ -277,10 +276,11 @@ static void answer_retention(struct kafka_topics *t, rd_kafka_event_t *event)
 	char wanted[32];
 	if (!result)
 		return;
-	(void)snprintf(wanted, sizeof wanted, "%" PRId64, retention_ms(t));
 	const rd_kafka_ConfigResource_t **resources = rd_kafka_DescribeConfigs_result_resources(result, &n);
 	for (size_t i = 0; i < n; i++) {
 		/* It may not be ours to read: then there is nothing to compare. */
+		const struct kafka_topic *topic = named(t, rd_kafka_ConfigResource_name(resources[i]));
+		(void)snprintf(wanted, sizeof wanted, "%" PRId64, topic ? retention_ms(t, topic) : KAFKA_RETENTION_BROKER);
 		const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resources[i], &n_entries);
 		for (size_t j = 0; j < n_entries; j++) {
 			const char *value = rd_kafka_ConfigEntry_value(entries[j]);

@@ -26,20 +26,21 @@ enum kafka_topic_state {
 
 struct kafka_topic {
 	char *name;
+	enum audit_class class_;  /* whose retention it gets: classes that share a topic have the same */
 	enum kafka_topic_state state;
 	rd_kafka_topic_t *handle; /* of the producer in use; NULL before TOPIC_READY */
 	bool compared;            /* with the configuration */
 	char note[160];           /* why it could not be made, for the report when sending fails too; or "" */
 };
 
-struct kafka_topics *kafka_topics_create(const struct kafka_settings *, enum audit_class, const char *log_fields);
+struct kafka_topics *kafka_topics_create(const struct kafka_settings *, const char *log_fields);
 void kafka_topics_destroy(struct kafka_topics *); /* after kafka_topics_producer(, NULL, NULL) */
 
 /* Another producer (NULL: none): handles of the old one are let go, and all topics are asked for anew. */
 void kafka_topics_producer(struct kafka_topics *, rd_kafka_t *, rd_kafka_queue_t *);
 
-/* The topic of events of that cluster and input; it may not be ready. Valid as long as the topics. */
-struct kafka_topic *kafka_topics_of(struct kafka_topics *, const char *cluster, const char *input);
+/* The topic of events of that class, cluster and input; it may not be ready. Valid as long as the topics. */
+struct kafka_topic *kafka_topics_of(struct kafka_topics *, enum audit_class, const char *cluster, const char *input);
 
 /* Asks for what is unknown, if it is time. Returns ms until it has something to do, -1: nothing. */
 int kafka_topics_ask(struct kafka_topics *);

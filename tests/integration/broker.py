@@ -184,10 +184,11 @@ class Broker:
                 found[words[1].strip('"')] = int(words[3])
         return found
 
-    def consume(self, topic):
+    def consume(self, topic, isolation='read_committed'):
         """All of it, partition by partition, byte for byte."""
         command = ['kcat', '-C', '-b', self.bootstrap, '-t', topic, '-o', 'beginning', '-e', '-q',
-                   '-X', 'topic.metadata.refresh.interval.ms=1000', '-f', '%p %o %K %S %h\n%k%s']
+                   '-X', 'topic.metadata.refresh.interval.ms=1000', '-X', f'isolation.level={isolation}',
+                   '-f', '%p %o %K %S %h\n%k%s']
         data = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, timeout=300).stdout
         messages, at = [], 0
         while at < len(data):

@@ -1,0 +1,154 @@
+"""
+Exactly once: file -> Kafka in transactions that carry the position, read back with isolation.level=read_committed.
+
+The oracle is the writer of the log: each event that it wrote is found once, in the topic of its class, in the order of writing
+(one key, so one partition a class). EXACTLY_ONCE_ROUNDS and CHAOS_SEED: a long form (`./dev chaos`).
+"""
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+
+import broker as rig
+from collector import Collector
+from harness import PROGRAM
+from test_chaos import VERBS, Writer, event, ids, wait_for, wanted
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+ROUNDS = int(os.environ.get('EXACTLY_ONCE_ROUNDS', '4'))
+SEED = int(os.environ.get('CHAOS_SEED') or random.SystemRandom().randrange(1 << 30))
+
+CONFIG = '''
+cluster: c1
+state_dir: state
+shutdown_wait: 5s
+once_wait: 20s
+redact: off
+inputs:
+  log: {{ type: file, path: audit.log }}
+outputs:
+  kafka:
+    type: kafka
+    brokers: {brokers}
+    topic: {prefix}.{{class}}
+    key: user
+    partitions: 2
+    exactly_once: on
+    transactional_id: {prefix}
+    transaction_events: 300
+    transaction_wait: 20ms
+{more}
+'''
+
+
+@pytest.fixture(scope='module')
+def broker():
+    if rig.missing():
+        pytest.skip(f'no broker: {rig.missing()} is missing')
+    with rig.Broker(properties='transaction.max.timeout.ms=30000\n') as b:
+        yield b
+
+
+@pytest.fixture
+def prefix(request):
+    return request.node.name.translate(str.maketrans('[]', '..')).strip('.')
+
+
+class Run:
+    """The program under a supervisor that kills it; what it ended with by itself is kept."""
+
+    def __init__(self, router, brokers, prefix, more='', name='router.yaml'):
+        self.router, self.process, self.stderr = router, None, router.folder / f'{name}.stderr'
+        self.config = router.write(name, CONFIG.format(brokers=brokers, prefix=prefix, more=more))
+        self.ends = []
+
+    def begin(self):
+        with open(self.stderr, 'ab') as err:
+            self.process = subprocess.Popen([str(PROGRAM), 'run', '-c', str(self.config)], cwd=self.router.folder, stderr=err)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait(30)
+
+    def end(self):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+    def text(self):
+        return self.stderr.read_text(errors='replace')
+
+
+def stored(broker, prefix, class_):
+    return broker.consume(f'{prefix}.{class_.lower()}')
+
+
+def high_water(broker, prefix):
+    """Something like how many messages there are, markers of transactions included."""
+    total = 0
+    for *_, class_ in VERBS:
+        for partition in 0, 1:
+            done = subprocess.run(['kcat', '-b', broker.bootstrap, '-Q', '-t', f'{prefix}.{class_.lower()}:{partition}:-1'],
+                                  capture_output=True, check=False)
+            words = done.stdout.decode().split()
+            total += int(words[-1]) if words and words[-1].isdigit() else 0
+    return total
+
+
+def check_once_each(broker, prefix, count):
+    for *_, class_ in VERBS:
+        messages = stored(broker, prefix, class_)
+        found = [json.loads(m.value)['auditID'] for m in messages]
+        assert len(found) == len(set(found)), f'{class_}: {len(found) - len(set(found))} are there more than once'
+        assert set(found) == wanted(count, class_), f'{class_}: {len(wanted(count, class_)) - len(found)} are missing'
+        assert len({m.partition for m in messages}) == 1
+        assert found == sorted(found), 'order of one key'
+        assert [int(m.headers['seq']) for m in messages] == list(range(len(messages))), 'numbers without a gap'
+
+
+def finish(run, broker, prefix, writer):
+    """Lets the router come to the end of what was written, and end."""
+    writer.end()
+    if run.process is None or run.process.poll() is not None:
+        run.begin()
+    last = {class_: max(wanted(writer.written, class_)) for *_, class_ in VERBS}
+
+    def all_there():
+        assert run.process.poll() is None, run.text()[-3000:]
+        for class_, audit_id in last.items():
+            messages = stored(broker, prefix, class_)
+            if not messages or json.loads(messages[-1].value)['auditID'] != audit_id:
+                return False
+        return True
+    wait_for(all_there, 60, 'the last event of each class')
+    assert run.end() == 0
+
+
+def start_writer(router, pause=0.004):
+    log = router.folder / 'audit.log'
+    log.touch()
+    writer = Writer(log, rotate_every=1200, pause=pause)
+    writer.start()
+    return writer
+
+
+@pytest.mark.parametrize('lost', ['', 'state_dir'])
+def test_kill_9_doubles_and_loses_nothing(router, broker, prefix, lost):
+    print(f'CHAOS_SEED={SEED}')
+    randomness = random.Random(SEED)
+    run, writer = Run(router, broker.bootstrap, prefix), start_writer(router)
+    for _ in range(ROUNDS):
+        run.begin()
+        time.sleep(randomness.uniform(0.3, 1.6))    # the point of the kill, not a wait for something
+        assert run.process.poll() is None, run.text()[-3000:]
+        run.kill()
+        if lost:
+            shutil.rmtree(router.folder / 'state')
+    finish(run, broker, prefix, writer)
+    assert writer.rotations > 0
+    check_once_each(broker, prefix, writer.written)
