@@ -1,11 +1,14 @@
 /* How a start goes on where the last run ended, and what is kept for the next one. Main's thread. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "router/base/buf.h"
 #include "router/base/cleanup.h"
+#include "router/base/clock.h"
 #include "router/base/log.h"
 #include "router/commits.h"
+#include "router/lane/seq.h"
 #include "router/pipeline_state.h"
 
 void resume_totals(struct pipeline *p)
@@ -24,12 +27,33 @@ static const struct checkpoint_lane *find_lane(const struct checkpoint_input *kn
 	return NULL;
 }
 
+/* A later epoch than any before, whatever the clock says; written down before a number of it leaves. */
+static void start_epoch(struct pipeline *p, struct pipeline_input *in)
+{
+	const struct checkpoint_input *known = checkpoint_find_input(p->checkpoint, in->config->name);
+	uint64_t epoch = (uint64_t)(clock_now_us() / 1000000);
+	assert(!in->config->ops->state);
+	if (epoch < SEQ_EPOCH_MIN)
+		epoch = SEQ_EPOCH_MIN;
+	if (known && !known->state && known->position >= epoch)
+		epoch = known->position + 1;
+	checkpoint_set_input(p->checkpoint, &(struct checkpoint_input){ .name = in->config->name, .position = epoch });
+	for (unsigned i = 0; i < p->n_lanes; i++)
+		in->feed->next_seq[i] = seq_first(epoch);
+	int r = checkpoint_write(p->checkpoint);
+	if (r < 0)
+		log_line(LOG_ERROR, NULL, "the checkpoint cannot be written (%s): sequence numbers of input %s may come twice",
+			strerror(-r), in->config->name);
+}
+
 int resume_input(struct pipeline *p, struct pipeline_input *in, struct input_options *options, const char ***ret_states,
 	struct err *err)
 {
 	const struct checkpoint_input *known = checkpoint_find_input(p->checkpoint, in->config->name);
 	const char **states = mem_zero(p->n_lanes, sizeof *states);
-	if (known) {
+	if (in->config->ops->epochs) {
+		start_epoch(p, in);
+	} else if (known) {
 		options->state = known->state;
 		options->position = known->position;
 		for (unsigned i = 0; i < p->n_lanes; i++) {

@@ -60,6 +60,7 @@ struct input_ops {
 	const char *help;
 	const struct section *settings;
 	bool never_ends;  /* run --once refuses it (webhook) */
+	bool epochs;      /* its positions begin anew with each start: sequence numbers carry an epoch (seq.h); has no state() */
 	bool prompt;      /* settled() is called within milliseconds: somebody waits for it (webhook) */
 
 	/* Optional. Cold, opens nothing. */

@@ -56,6 +56,7 @@ const struct input_ops input_stdin = {
 	.name = "stdin",
 	.help = "Standard input, with one event a line; plain, gzip or zstd.",
 	.settings = &settings,
+	.epochs = true,
 	.open = open_input,
 	.run = run,
 	.stop = stop,

@@ -436,6 +436,7 @@ const struct input_ops input_webhook = {
 	.settings = &settings,
 	.never_ends = true,
 	.prompt = true,
+	.epochs = true,
 	.open = open_input,
 	.run = run,
 	.stop = stop,

@@ -70,7 +70,7 @@ struct batch {
 	struct misfit *misfits;  /* n_misfits; NULL: none, as nearly always */
 	uint32_t n_misfits;
 	uint32_t open;           /* records and misfits without an outcome */
-	uint64_t first_seq;      /* the sequence number of records[0]; the others follow */
+	uint64_t first_seq;      /* the sequence number (seq.h) of records[0]; the others follow */
 	uint64_t bytes;          /* sum of the records' and misfits' bytes */
 	uint64_t arena_bytes;    /* taken from the budget for arena blocks */
 	int64_t pushed_ms;       /* clock_steady_ms at lane_push */

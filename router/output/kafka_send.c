@@ -5,12 +5,13 @@
 
 #include "router/base/buf.h"
 #include "router/base/clock.h"
+#include "router/lane/seq.h"
 #include "router/output/kafka_sink.h"
 
 enum {
 	EVENTS_MAX = 32,    /* served in one go, before the lane may give more */
 	DECIMAL_ROOM = 20,  /* digits of 2^64 */
-	HEADERS_MAX = 4,
+	HEADERS_MAX = 5,
 };
 
 void kafka_slots_create(struct sink *s, size_t n)
@@ -80,7 +81,10 @@ static rd_kafka_headers_t *make_headers(const struct batch *b, uint32_t index)
 		(void)rd_kafka_header_add(headers, "rule", 4, rule.ptr, (ssize_t)rule.len);
 	if (b->cluster && *b->cluster)
 		(void)rd_kafka_header_add(headers, "cluster", 7, b->cluster, (ssize_t)strlen(b->cluster));
-	(void)rd_kafka_header_add(headers, "seq", 3, seq, (ssize_t)print_decimal(b->first_seq + index, seq));
+	const uint64_t epoch = seq_epoch(b->first_seq + index);
+	if (epoch)
+		(void)rd_kafka_header_add(headers, "epoch", 5, seq, (ssize_t)print_decimal(epoch, seq));
+	(void)rd_kafka_header_add(headers, "seq", 3, seq, (ssize_t)print_decimal(seq_number(b->first_seq + index), seq));
 	return headers;
 }
 

@@ -1,6 +1,8 @@
 """The Kafka output against a real broker, read back by kcat."""
 import collections
+import http.client
 import json
+import socket
 import subprocess
 import time
 
@@ -229,3 +231,41 @@ def test_embedded(router, prefix, audit_log):
     done = router.once(config('embedded', prefix, audit_log))
     assert done.returncode == 0, done.stderr
     assert 'embedded Kafka at 127.0.0.1:' in done.stderr
+
+
+def test_a_webhook_numbers_by_epoch(router, broker, prefix):
+    """Its numbers begin anew with each start, under a later epoch; together they leave no gap."""
+    text = config(broker.bootstrap, prefix, None, 'partitions: 1\nclasses: [ADMIN_READ]')
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        port = s.getsockname()[1]
+    path = router.write('c.yaml', 'data_access: { DATA_READ: off, DATA_WRITE: off }\n' + text.replace(
+        '{ type: stdin }', f"{{ type: webhook, listen: '127.0.0.1:{port}' }}").replace(
+        'outputs:', 'outputs:\n  changes: { type: file, path: changes.ndjson, classes: [ADMIN_ACTIVITY] }'))
+    number = 0
+    for run in range(2):
+        process = router.start('run', '-c', path)
+        try:
+            for _ in range(3):
+                body = json.dumps({'kind': 'EventList', 'apiVersion': 'audit.k8s.io/v1', 'items': [
+                    {'stage': 'ResponseComplete', 'verb': 'list', 'auditID': str(number), 'objectRef': {'resource': 'pods'}}]})
+                number += 1
+
+                def posted(body=body):
+                    try:
+                        c = http.client.HTTPConnection('127.0.0.1', port, timeout=60)
+                        c.request('POST', '/', body, {'Content-Type': 'application/json'})
+                        return c.getresponse().status == 200
+                    except ConnectionRefusedError:
+                        assert process.poll() is None
+                        return False
+                wait_until(posted)
+        finally:
+            process.terminate()
+            process.wait(60)
+    messages = sorted(broker.consume(topic(prefix, 'ADMIN_READ')), key=lambda m: m.offset)
+    numbers = [(int(m.headers['epoch']), int(m.headers['seq'])) for m in messages]
+    assert [json.loads(m.value)['auditID'] for m in messages] == [str(i) for i in range(number)]
+    assert numbers == sorted(numbers)
+    assert [n for _, n in numbers] == [0, 1, 2, 0, 1, 2]
+    assert len({epoch for epoch, _ in numbers}) == 2

@@ -39,7 +39,7 @@ MAY_USE = {
     'config/*': [BASE, MATCH, POLICY, CLASSIFIER, INPUT, OUTPUT, FORMAT, 'router/output/file_path.h'],
     'router/format/*': [BASE, EVENT, SETTINGS, CONFIG, CLASSIFIER, BATCH],
     'router/kafka/*': [BASE, SETTINGS],
-    'router/output/*': [BASE, KAFKA, EVENT, SETTINGS, CONFIG, CLASSIFIER, FORMAT, CHUNK, BATCH, COMMITS, 'router/lane/lane.h'],
+    'router/output/*': [BASE, KAFKA, EVENT, SETTINGS, CONFIG, CLASSIFIER, FORMAT, CHUNK, BATCH, COMMITS, 'router/lane/lane.h', 'router/lane/seq.h'],
     'router/input/*': [BASE, KAFKA, SETTINGS, CONFIG, CHUNK, COMMITS],
     'router/lane/*': [BASE, EVENT, MATCH, CONFIG, CLASSIFIER, OUTPUT, PLAN, OBSERVE],
     'router/observe/*': [BASE, LANE, CONFIG],

@@ -20,6 +20,7 @@
 #include "router/base/log.h"
 #include "router/lane/batch.h"
 #include "router/kafka/embedded.h"
+#include "router/lane/seq.h"
 #include "router/output/kafka_settings.h"
 #include "router/output/kafka_sink.h"
 #include "router/output/output.h"
@@ -255,6 +256,29 @@ static void assert_in_order(const char *topic, int n)
 		rd_kafka_message_destroy(m);
 	}
 	reader_close(rk);
+}
+
+/* Of an input whose numbers begin anew with each start. */
+static void an_epoch_is_a_header_of_its_own(void **state)
+{
+	struct place p;
+	(void)state;
+	place_init(&p, "embedded");
+	p.settings.partitions = 1;
+	place_open(&p);
+	struct batch *b = make_batch(2, seq_first(1795312574) + 6, EVENT_BYTES);
+	put_all(&p, b);
+	wait_for(&p, b);
+	rd_kafka_t *rk = reader_open(p.topic, 1);
+	for (int i = 0; i < 2; i++) {
+		rd_kafka_message_t *m = reader_next(rk);
+		assert_header(m, "epoch", "1795312574");
+		assert_header(m, "seq", i ? "7" : "6");
+		rd_kafka_message_destroy(m);
+	}
+	reader_close(rk);
+	batch_free(b);
+	place_finish(&p);
 }
 
 static void one_partition_keeps_the_order(void **state)
@@ -496,6 +520,7 @@ int main(void)
 		cmocka_unit_test(names_of_topics_are_legal),
 		cmocka_unit_test(events_arrive_as_they_are),
 		cmocka_unit_test(one_partition_keeps_the_order),
+		cmocka_unit_test(an_epoch_is_a_header_of_its_own),
 		cmocka_unit_test(failures_for_good_are_sent_again),
 		cmocka_unit_test(a_fatal_error_starts_a_new_producer),
 		cmocka_unit_test(a_fatal_error_loses_nothing_under_way),

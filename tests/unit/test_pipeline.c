@@ -12,6 +12,7 @@
 #include "router/input/input.h"
 #include "router/lane/checkpoint.h"
 #include "router/lane/chunk.h"
+#include "router/lane/seq.h"
 #include "router/output/output.h"
 #include "router/pipeline.h"
 
@@ -25,6 +26,7 @@ static struct {
 	_Atomic uint64_t settled[N_INPUTS];
 	_Atomic uint64_t delivered;
 	_Atomic bool fails; /* BAD can no more be made durable */
+	_Atomic uint64_t first_seq; /* of the last batch */
 	bool until_signal;
 } play;
 
@@ -46,6 +48,7 @@ static uint32_t put(struct sink *sink, struct batch *b, uint32_t first)
 {
 	uint32_t n = b->n - first;
 	(void)sink;
+	play.first_seq = b->first_seq;
 	batch_delivered(b, first, n);
 	play.delivered += n;
 	return n;
@@ -220,7 +223,22 @@ static const struct input_ops prompt = {
 	.close = close_input,
 };
 
-/* ---- the test ---- */
+static void run_twice(struct input *input)
+{
+	feed(input, READ);
+	feed(input, READ);
+}
+
+static const struct input_ops anew = {
+	.name = "anew",
+	.epochs = true,
+	.open = open_input,
+	.run = run_twice,
+	.stop = stop,
+	.close = close_input,
+};
+
+/* ---- the tests ---- */
 
 static const struct checkpoint_lane *find_lane(const struct checkpoint_input *input, const char *output)
 {
@@ -300,11 +318,47 @@ static void it_holds_no_other_answers(void **state)
 	run_with(&prompt, true);
 }
 
+/* Though all start within one second. */
+static void each_start_has_a_later_epoch(void **state)
+{
+	char folder[] = "/tmp/audit-router-pipeline-XXXXXX";
+	struct pipeline *p;
+	struct err err;
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	struct config_input inputs[] = { { .name = (char *)"in", .ops = &anew } };
+	struct config_output outputs[] = { { .name = (char *)"good", .ops = &good } };
+	const struct config config = {
+		.state_dir = folder,
+		.memory_max = 1 << 20,
+		.dead_letters_max = 1 << 20,
+		.once_wait_ms = 10000,
+		.classifier = { .name = (char *)"gke" },
+		.inputs = inputs,
+		.n_inputs = 1,
+		.outputs = outputs,
+		.n_outputs = 1,
+	};
+	uint64_t last = seq_first(SEQ_EPOCH_MIN);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(pipeline_start(&p, &config, true, &err), 0);
+		assert_int_equal(pipeline_run_once(p), PIPELINE_DONE);
+		pipeline_end(p);
+		assert_true(seq_epoch(play.first_seq) > seq_epoch(last));
+		assert_int_equal(seq_number(play.first_seq), 1); /* the second event's */
+		last = play.first_seq;
+	}
+	char *command = mem_textf("rm -r %s", folder);
+	assert_int_equal(system(command), 0);
+	free(command);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_lane_that_cannot_be_synced_holds_what_depends_on_it),
 		cmocka_unit_test(it_holds_no_other_answers),
+		cmocka_unit_test(each_start_has_a_later_epoch),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
