@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #define EMBEDDED "embedded"
 
 enum { ERROR_ROOM = 400, NAMES_MAX = 512, END_WAIT_S = 3 };
+static const uint64_t FNV_START = 0xcbf29ce484222325u, FNV_PRIME = 0x100000001b3u;
 
 static const char *const mechanisms[] = { "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER", "GSSAPI", NULL };
 
@@ -43,7 +45,7 @@ static const struct setting sasl_rows[] = {
 		.key = "password_file",
 		.type = SETTING_PATH,
 		.offset = offsetof(struct kafka_sasl, password_file),
-		.help = "A file with the password, less one newline at its end.",
+		.help = "A file with the password, less one newline at its end. When brokers refuse what it held, a changed file is taken without a restart.",
 	},
 	{ .key = NULL },
 };
@@ -316,6 +318,38 @@ int kafka_conf_properties(rd_kafka_conf_t *conf, const struct kafka_client *k, c
 	for (size_t i = 0; r == 0 && i < k->properties.n; i++)
 		r = set_property(conf, &k->properties.list[i], folder, err);
 	return r;
+}
+
+/* FNV-1a over what changes when a file does. */
+static uint64_t add_file(uint64_t sum, const char *path)
+{
+	struct stat st;
+	if (!path || stat(path, &st) < 0)
+		return sum * FNV_PRIME;
+	const uint64_t marks[] = { (uint64_t)st.st_ino, (uint64_t)st.st_size, (uint64_t)st.st_mtim.tv_sec,
+		(uint64_t)st.st_mtim.tv_nsec, (uint64_t)st.st_ctim.tv_sec, (uint64_t)st.st_ctim.tv_nsec };
+	for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
+		sum = (sum ^ marks[i]) * FNV_PRIME;
+	return sum;
+}
+
+uint64_t kafka_client_files(const struct kafka_client *k, const char *folder)
+{
+	const char *const own[] = { k->sasl.password_file, k->tls.ca_file, k->tls.certificate_file, k->tls.key_file,
+		k->tls.key_password_file };
+	uint64_t sum = FNV_START;
+	for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+		sum = add_file(sum, own[i]);
+	for (size_t i = 0; i < k->properties.n; i++) {
+		const struct text_pair *pair = &k->properties.list[i];
+		bool secret = base_name(pair).len < strlen(pair->key);
+		_free_ char *path = io_join(folder, pair->value);
+		if (secret)
+			sum = add_file(sum, path);
+		else if (view_ends(view_of(pair->key), VIEW(".location")))
+			sum = add_file(sum, pair->value);
+	}
+	return sum;
 }
 
 int kafka_client_conf(rd_kafka_conf_t **ret_conf, const struct kafka_client *k, const struct kafka_role *role, struct err *err)

@@ -5,12 +5,14 @@
  *
  * Order:    the role's defaults, then the typed settings (sasl, tls, what the caller sets itself), then `properties:`, which
  *           win. What the role owns cannot be said under properties.
- * Secrets:  read from their files when a client is made, so that a client made anew takes a changed file.
+ * Secrets:  read from their files when a client is made, as librdkafka reads certificates; a client made anew takes changed
+ *           files, and kafka_client_files says whether they have changed.
  *           No error or log line has a value of a property that is secret.
  * Threads:  settings are immutable once loaded; the functions are for any thread.
  */
 #include <librdkafka/rdkafka.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "config/settings.h"
 #include "router/base/err.h"
@@ -66,6 +68,11 @@ void kafka_client_check(struct settings_reader *, const struct node *map, const 
  * caller sets what is its own, then adds the properties.
  */
 int kafka_client_conf(rd_kafka_conf_t **ret_conf, const struct kafka_client *, const struct kafka_role *, struct err *);
+/*
+ * A number that stands for the files that a client was made of as they are now: passwords, keys, certificates. It changes
+ * when one of them is replaced, written to, made or removed. Never fails.
+ */
+uint64_t kafka_client_files(const struct kafka_client *, const char *folder);
 int kafka_conf_set(rd_kafka_conf_t *, const char *name, const char *value, struct err *); /* value NULL: nothing is set */
 /* Relative paths count from folder. */
 int kafka_conf_properties(rd_kafka_conf_t *, const struct kafka_client *, const char *folder, struct err *);

@@ -63,11 +63,17 @@ static void finish_conf(struct sink *s, rd_kafka_conf_t *conf)
 	rd_kafka_conf_set_events(conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
 }
 
+uint64_t kafka_files(const struct sink *s)
+{
+	return kafka_client_files(&s->settings->client, config_folder(s));
+}
+
 int kafka_producer_start(struct sink *s, struct err *err)
 {
 	char text[ERROR_ROOM];
 	uint64_t one = 1;
 	rd_kafka_conf_t *conf;
+	s->files = kafka_files(s); /* before they are read: what changes meanwhile is seen */
 	int r = kafka_conf_make(&conf, s->settings, config_folder(s), err);
 	if (r < 0)
 		return r;

@@ -16,6 +16,7 @@ enum {
 	DRAIN_MAX_MS = 10000,  /* then what is under way is called back */
 	STALL_MS = 1000,       /* so long without a delivery is trouble, when something is known to be wrong */
 	SILENCE_MS = 5000,     /* and so long when nothing is */
+	FILES_LOOK_MS = 1000,  /* between two looks at the files of passwords and certificates, while there is trouble */
 	ERROR_STAYS_MS = 10000, /* errors of several brokers take turns: one is shown so long */
 	REASON_ROOM = 256,
 };
@@ -30,6 +31,23 @@ void kafka_report(struct sink *s, const char *trouble)
 	lane_report(s->options.lane, trouble);
 }
 
+/* What librdkafka's words mean for whoever set this up; NULL: they say it. */
+static const char *hint_of(const struct sink *s, rd_kafka_resp_err_t e, const char *text)
+{
+	if (e == RD_KAFKA_RESP_ERR__AUTHENTICATION && kafka_scram_is_old(&s->settings->client))
+		return "Kafka 4 and newer refuse SCRAM from this librdkafka: 2.6.1 is needed";
+	if (e == RD_KAFKA_RESP_ERR__AUTHENTICATION && strstr(text, "SASL"))
+		return "are sasl.username and its password right?";
+	if (strstr(text, " alert ") && (strstr(text, "certificate") || strstr(text, "unknown ca")))
+		return "the broker refuses our certificate: are tls.certificate_file and key_file there, and right?";
+	if (strstr(text, "certificate could not be verified"))
+		return "is tls.ca_file right?";
+	/* A broker that does not answer at all is another error before this one. */
+	if (e == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+		return "they end the connections: do they want tls or sasl?";
+	return NULL;
+}
+
 /* Without the parts that differ from time to time, so that the same trouble is the same text. */
 void kafka_keep_error(struct sink *s, rd_kafka_resp_err_t e, const char *text)
 {
@@ -38,12 +56,10 @@ void kafka_keep_error(struct sink *s, rd_kafka_resp_err_t e, const char *text)
 		text && *text ? text : rd_kafka_err2str(e));
 	if ((end = strstr(s->last_error_text, " (after ")))
 		*end = 0;
-	if (kafka_scram_is_old(&s->settings->client) && e == RD_KAFKA_RESP_ERR__AUTHENTICATION) {
-		size_t used = strlen(s->last_error_text);
-		(void)snprintf(s->last_error_text + used, sizeof s->last_error_text - used,
-			" (Kafka 4 and newer refuse SCRAM from librdkafka %s: 2.6.1 is needed)",
-			rd_kafka_version_str());
-	}
+	const char *hint = hint_of(s, e, s->last_error_text);
+	size_t used = strlen(s->last_error_text);
+	if (hint)
+		(void)snprintf(s->last_error_text + used, sizeof s->last_error_text - used, " (%s)", hint);
 	s->last_error = e;
 	s->last_error_ms = clock_steady_ms();
 }
@@ -106,6 +122,21 @@ void kafka_watch(struct sink *s)
 		kafka_report(s, s->last_error_text);
 	else if (waited_ms >= SILENCE_MS)
 		kafka_report(s, "no answer from the brokers");
+}
+
+/* While brokers refuse this producer: one made of a password or certificate that was replaced may be let in. */
+static void look_for_changed_files(struct sink *s)
+{
+	int64_t now = clock_steady_ms();
+	if (!s->in_trouble || s->state != SINK_RUNS || now < s->files_look_ms)
+		return;
+	s->files_look_ms = now + FILES_LOOK_MS;
+	if (kafka_files(s) == s->files)
+		return;
+	log_line(LOG_INFO, s->log_fields, "a file with a password or certificate has changed: connecting anew");
+	s->restart = true;
+	start_draining(s);
+	recall(s, true);
 }
 
 /* ---- records ---- */
@@ -287,6 +318,7 @@ static bool advance(struct sink *s)
 
 int kafka_step(struct sink *s)
 {
+	look_for_changed_files(s);
 	while (advance(s))
 		;
 	kafka_watch(s);

@@ -59,6 +59,8 @@ struct sink {
 	size_t n_failed, next_failed;
 	size_t failed_open;         /* records that failed once and have no outcome */
 	bool restart;               /* a new producer is needed */
+	uint64_t files;             /* kafka_client_files, as this producer was made */
+	int64_t files_look_ms;      /* the next look at them, while there is trouble */
 	bool backoff;               /* but not at once */
 	bool single_wanted;         /* one whose sets have one message each, to see which one a broker refuses */
 	bool single;                /* this one is such */
@@ -76,6 +78,8 @@ struct sink {
 	char last_error_text[400];
 };
 
+/* kafka_client_files of the sink's settings. */
+uint64_t kafka_files(const struct sink *);
 /* A producer from the settings as they are now. */
 int kafka_producer_start(struct sink *, struct err *);
 /* Bounded time. All handles are let go. */

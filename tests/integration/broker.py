@@ -60,6 +60,20 @@ broker.heartbeat.interval.ms=500
 broker.session.timeout.ms=2000
 '''
 
+# Two more listeners: TLS with a client's certificate, and TLS with a user's name and password.
+SECURE = '''
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller},SSL://127.0.0.1:{tls},SASL_SSL://127.0.0.1:{sasl}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},SSL://127.0.0.1:{tls},SASL_SSL://127.0.0.1:{sasl}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SSL:SSL,SASL_SSL:SASL_SSL
+sasl.enabled.mechanisms=PLAIN
+listener.name.sasl_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_alice="{password}";
+ssl.keystore.type=PEM
+ssl.keystore.location={secure}/store.pem
+ssl.truststore.type=PEM
+ssl.truststore.location={secure}/ca.pem
+listener.name.ssl.ssl.client.auth=required
+'''
+
 
 def missing():
     """What is needed and not here, or None."""
@@ -101,7 +115,13 @@ def _free_ports(n):
 
 
 class Broker:
-    def __init__(self, folder=None, auto_create=False, partitions=1, heap='512m', tier=1, properties=''):
+    """
+    secure: a folder with ca.pem, server.pem and server.key, for listeners at `tls`, which wants a certificate of that
+    authority, and at `sasl`, which wants alice and her password over TLS.
+    """
+
+    def __init__(self, folder=None, auto_create=False, partitions=1, heap='512m', tier=1, properties='', secure=None,
+                 password=''):
         self.own_folder = folder is None
         self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix='audit-router-kafka-'))
         (self.folder / 'data').mkdir(parents=True, exist_ok=True)
@@ -114,9 +134,20 @@ class Broker:
         self.config.write_text(PROPERTIES.format(port=self.port, controller=controller, folder=self.folder,
                                                  partitions=partitions, auto_create=str(auto_create).lower())
                                + properties)
+        if secure:
+            self._secure(pathlib.Path(secure), controller, password)
         self.process = None
         subprocess.run(self.java + ['kafka.tools.StorageTool', 'format', '-t', 'YXVkaXQtcm91dGVyLXRlcw', '-c', self.config],
                        check=True, stdout=subprocess.DEVNULL)
+
+    def _secure(self, secure, controller, password):
+        tls, sasl = _free_ports(2)
+        self.tls, self.sasl = f'127.0.0.1:{tls}', f'127.0.0.1:{sasl}'
+        (secure / 'store.pem').write_bytes(b''.join((secure / name).read_bytes()
+                                                    for name in ('server.key', 'server.pem', 'ca.pem')))
+        with open(self.config, 'a') as config:
+            config.write(SECURE.format(port=self.port, controller=controller, tls=tls, sasl=sasl, secure=secure,
+                                       password=password))
 
     # ---- life ----
 

@@ -5,12 +5,38 @@ AUDIT_ROUTER names the program (default build/audit-router).
 """
 import os
 import pathlib
+import shutil
 import subprocess
+
+import pytest
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = pathlib.Path(os.environ.get('AUDIT_ROUTER', TOP / 'build' / 'audit-router')).resolve()
 BUILD = PROGRAM.parent
 CLASSES = ('ADMIN_ACTIVITY', 'ADMIN_READ', 'DATA_READ', 'DATA_WRITE')
+
+
+def make_certificates(folder):
+    """
+    Two authorities, ca and other; server and client of the first, stranger of the second: NAME.pem and NAME.key each. A
+    function: the path of one of these.
+    """
+    if not shutil.which('openssl'):
+        pytest.skip('openssl is not there')
+    folder.mkdir()
+    key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
+
+    def openssl(*arguments):
+        subprocess.run(['openssl', *arguments], cwd=folder, check=True, capture_output=True)
+
+    for name in ('ca', 'other'):
+        openssl('req', '-x509', *key, '-keyout', f'{name}.key', '-out', f'{name}.pem', '-days', '2', '-subj', f'/CN={name}')
+    (folder / 'ext').write_text('subjectAltName=IP:127.0.0.1\n')
+    for name, authority in (('server', 'ca'), ('client', 'ca'), ('stranger', 'other')):
+        openssl('req', *key, '-keyout', f'{name}.key', '-out', f'{name}.csr', '-subj', f'/CN={name}')
+        openssl('x509', '-req', '-in', f'{name}.csr', '-CA', f'{authority}.pem', '-CAkey', f'{authority}.key',
+                '-CAcreateserial', '-out', f'{name}.pem', '-days', '2', '-extfile', 'ext')
+    return lambda name: str(folder / name)
 
 
 class Router:

@@ -2,7 +2,6 @@
 import collections
 import json
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -10,7 +9,7 @@ import time
 import pytest
 
 from collector import Collector
-from harness import CLASSES, TOP
+from harness import CLASSES, TOP, make_certificates
 
 HEAD = """\
 cluster: prod eu1
@@ -180,24 +179,7 @@ def test_a_collector_that_dies_and_comes_back(router, audit_log):
 
 @pytest.fixture
 def certificates(tmp_path):
-    """A function: the path of ca.pem, server.pem, server.key, client.pem, client.key or other.pem (nobody's authority)."""
-    if not shutil.which('openssl'):
-        pytest.skip('openssl is not there')
-    folder = tmp_path / 'tls'
-    folder.mkdir()
-    key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes']
-
-    def openssl(*arguments):
-        subprocess.run(['openssl', *arguments], cwd=folder, check=True, capture_output=True)
-
-    for name in ('ca', 'other'):
-        openssl('req', '-x509', *key, '-keyout', f'{name}.key', '-out', f'{name}.pem', '-days', '2', '-subj', f'/CN={name}')
-    (folder / 'ext').write_text('subjectAltName=IP:127.0.0.1\n')
-    for name in ('server', 'client'):
-        openssl('req', *key, '-keyout', f'{name}.key', '-out', f'{name}.csr', '-subj', f'/CN={name}')
-        openssl('x509', '-req', '-in', f'{name}.csr', '-CA', 'ca.pem', '-CAkey', 'ca.key', '-CAcreateserial',
-                '-out', f'{name}.pem', '-days', '2', '-extfile', 'ext')
-    return lambda name: str(folder / name)
+    return make_certificates(tmp_path / 'tls')
 
 
 def test_https_with_client_certificate(router, small_log, certificates):

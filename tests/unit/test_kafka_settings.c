@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -138,6 +139,54 @@ static void a_file_that_is_missing_is_named(void **state)
 	problems_finish(&p);
 }
 
+static void write_text(const char *path, const char *text)
+{
+	FILE *out = fopen(path, "w");
+	assert_non_null(out);
+	assert_true(fputs(text, out) >= 0);
+	assert_int_equal(fclose(out), 0);
+}
+
+/* Whatever way a file of a password or certificate changes, a client made anew would be another one. */
+static void changed_files_are_seen(void **state)
+{
+	char folder[] = "/tmp/kafka-files-XXXXXX", path[64], other[64];
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	(void)snprintf(path, sizeof path, "%s/secret", folder);
+	(void)snprintf(other, sizeof other, "%s/new", folder);
+	struct text_pair pairs[] = { { .key = (char *)"sasl.password_file", .value = (char *)"secret" },
+		{ .key = (char *)"ssl.ca.location", .value = path }, { .key = (char *)"client.id", .value = path } };
+	const struct kafka_client clients[] = {
+		{ .sasl.password_file = path },
+		{ .tls.ca_file = path },
+		{ .tls.certificate_file = path },
+		{ .tls.key_file = path },
+		{ .tls.key_password_file = path },
+		{ .properties = { &pairs[0], 1 } },
+		{ .properties = { &pairs[1], 1 } },
+	};
+	const struct kafka_client unconcerned = { .properties = { &pairs[2], 1 } };
+	uint64_t always = kafka_client_files(&unconcerned, folder);
+	for (size_t i = 0; i < sizeof clients / sizeof *clients; i++) {
+		uint64_t missing = kafka_client_files(&clients[i], folder);
+		write_text(path, "one");
+		uint64_t first = kafka_client_files(&clients[i], folder);
+		assert_true(first != missing);
+		assert_true(first == kafka_client_files(&clients[i], folder));
+		write_text(other, "two");
+		assert_int_equal(rename(other, path), 0);
+		uint64_t replaced = kafka_client_files(&clients[i], folder);
+		assert_true(replaced != first);
+		write_text(path, "three");
+		assert_true(kafka_client_files(&clients[i], folder) != replaced);
+		assert_true(kafka_client_files(&unconcerned, folder) == always);
+		assert_int_equal(remove(path), 0);
+		assert_true(kafka_client_files(&clients[i], folder) == missing);
+	}
+	assert_int_equal(rmdir(folder), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -145,6 +194,7 @@ int main(void)
 		cmocka_unit_test(good_settings_are_silent),
 		cmocka_unit_test(properties_win_over_defaults),
 		cmocka_unit_test(a_file_that_is_missing_is_named),
+		cmocka_unit_test(changed_files_are_seen),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
