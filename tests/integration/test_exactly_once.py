@@ -152,3 +152,63 @@ def test_kill_9_doubles_and_loses_nothing(router, broker, prefix, lost):
     finish(run, broker, prefix, writer)
     assert writer.rotations > 0
     check_once_each(broker, prefix, writer.written)
+
+
+def test_broker_killed_in_between(router, broker, prefix):
+    """What was open when the broker died is done again, in the same process or in the next one."""
+    run, writer = Run(router, broker.bootstrap, prefix), start_writer(router, pause=0.01)
+    run.begin()
+    for _ in range(2):
+        before = high_water(broker, prefix)
+        wait_for(lambda: high_water(broker, prefix) > before, 30, 'transactions')
+        broker.kill()
+        time.sleep(1)       # the router goes on meanwhile, into the void
+        broker.start()
+        if run.process.poll() is not None:
+            assert run.process.returncode == 1
+            run.begin()
+    finish(run, broker, prefix, writer)
+    check_once_each(broker, prefix, writer.written)
+
+
+def test_the_older_of_two_with_one_id_ends(router, broker, prefix):
+    first = Run(router, broker.bootstrap, prefix)
+    second = Run(router, broker.bootstrap, prefix, name='second.yaml')
+    second.config.write_text(second.config.read_text().replace('state_dir: state', 'state_dir: state2'))
+    writer = start_writer(router, pause=0.01)
+    first.begin()
+    wait_for(lambda: high_water(broker, prefix) > 400, 30, 'transactions')
+    second.begin()
+    assert first.process.wait(30) == 1
+    assert prefix in first.text() and 'the router ends' in first.text()
+    finish(second, broker, prefix, writer)
+    check_once_each(broker, prefix, writer.written)
+
+
+def test_an_http_output_beside_it_loses_nothing(router, broker, prefix):
+    randomness = random.Random(SEED)
+    with Collector() as collector:
+        beside = ('  siem: {type: http, url: "%s", batch_events: 50, batch_wait: 20ms, spool_after: 100ms}\n'
+                  % collector.url('/siem/{class}'))
+        run, writer = Run(router, broker.bootstrap, prefix, more=beside), start_writer(router)
+        for _ in range(max(2, ROUNDS // 2)):
+            run.begin()
+            time.sleep(randomness.uniform(0.3, 1.2))    # the point of the kill
+            run.kill()
+        finish(run, broker, prefix, writer)
+        check_once_each(broker, prefix, writer.written)
+        for *_, class_ in VERBS:
+            assert set(ids(collector.lines(f'/siem/{class_.lower()}'))) == wanted(writer.written, class_)
+
+
+def test_check_says_what_it_cannot_be_for(router):
+    config = CONFIG.format(brokers='b:1', prefix='x', more='  siem: {type: http, url: "http://c:1/"}\n')
+    config = config.replace('inputs:\n', 'inputs:\n  pipe: { type: stdin }\n').replace('exactly_once: on',
+                                                                                 'exactly_once: on\n    spool: 1GiB')
+    done = router('check', '-c', router.write('c.yaml', config))
+    assert done.returncode == 1
+    config = config.replace('    spool: 1GiB\n', '')
+    done = router('check', '-c', router.write('c.yaml', config))
+    assert done.returncode == 0, done.stderr
+    assert '"siem" beside it is no part of its transactions' in done.stderr
+    assert '"pipe" cannot say how far it has come' in done.stderr
