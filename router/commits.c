@@ -24,9 +24,9 @@ struct commits {
 	int64_t since_ms;
 	char **texts; /* by input: what was committed; NULL: nothing */
 
-	/* the worker's, by lane number */
-	struct ledger_lane *positions;
-	uint64_t *numbers;
+	/* the worker's */
+	uint64_t lanes[LEDGER_LANES_MAX / 64]; /* its own, a bit each */
+	uint64_t *numbers;                     /* by lane number */
 };
 
 static void json_release(json_t **value)
@@ -154,28 +154,25 @@ static uint64_t position(void *context, unsigned input)
 {
 	struct commits *c = context;
 	struct pipeline *p = c->pipeline;
-	uint64_t lowest = UINT64_MAX;
-	if (!p->running)
-		return 0;
-	(void)ledger_positions(p->inputs[input].feed->ledger, c->positions);
-	for (unsigned i = 0; i < p->n_lanes; i++)
-		if (is_mine(c, i) && c->positions[i].position < lowest)
-			lowest = c->positions[i].position;
-	return lowest;
+	return p->running ? ledger_reach(p->inputs[input].feed->ledger, c->lanes, 0) : 0;
 }
 
-static bool ready(void *context, unsigned input, uint64_t at)
+static int want_others(struct pipeline *p)
 {
-	struct commits *c = context;
-	struct pipeline *p = c->pipeline;
-	struct pipeline_input *in = &p->inputs[input];
-	/* A text is of this output alone, and each of the other lanes has its own in the checkpoint. */
-	if (!in->config->ops->commit_point || in->others_durable >= at)
-		return true;
-	p->commits_wanted = true;
 	uint64_t one = 1;
+	p->commits_wanted = true;
 	(void)!write(p->news_fd, &one, sizeof one);
-	return false;
+	return -EAGAIN;
+}
+
+/* Offsets that all outputs share: as far as the others are, too. */
+static int shared_point(struct pipeline *p, struct pipeline_input *in, uint64_t from, uint64_t to, struct commit_point *ret)
+{
+	const uint64_t others = in->others_durable, last = others < to ? others : to;
+	if (last < from)
+		return want_others(p);
+	int r = in->config->ops->commit_point(in->input, from, last, ret);
+	return r == -ERANGE && last < to ? want_others(p) : r;
 }
 
 /* One state for all lanes, if they have the same; NULL: the input has nothing to remember. */
@@ -208,7 +205,10 @@ static int point(void *context, unsigned input, uint64_t at, unsigned shorter, s
 	struct commits *c = context;
 	struct pipeline *p = c->pipeline;
 	struct pipeline_input *in = &p->inputs[input];
-	ret->position = at;
+	if (!p->running)
+		return -EAGAIN;
+	const uint64_t to = ledger_reach(in->feed->ledger, c->lanes, at);
+	ret->position = to;
 	/* What is passed over stands there first. */
 	int r = dead_letters_sync(p->routing.broken);
 	if (r == 0)
@@ -216,11 +216,11 @@ static int point(void *context, unsigned input, uint64_t at, unsigned shorter, s
 	if (r < 0)
 		return r;
 	if (in->config->ops->commit_point)
-		return in->config->ops->commit_point(in->input, at, ret);
+		return shared_point(p, in, at, to, ret);
 	if (!keeps_text(c, input))
 		return 0;
-	ledger_numbers(in->feed->ledger, at, c->numbers);
-	cleanup(json_release) json_t *text = states_text(c, in, at, shorter);
+	ledger_numbers(in->feed->ledger, to, c->numbers);
+	cleanup(json_release) json_t *text = states_text(c, in, to, shorter);
 	ret->text = text ? json_dumps(text, JSON_COMPACT) : NULL;
 	return 0;
 }
@@ -268,10 +268,12 @@ struct commits *commits_create(struct pipeline *p, const struct config_output *o
 		.pipeline = p,
 		.output = output,
 		.texts = mem_zero(p->config->n_inputs, sizeof(char *)),
-		.positions = mem_zero(n, sizeof *c->positions),
 		.numbers = mem_zero(n, sizeof *c->numbers),
-		.host = { c, (unsigned)p->config->n_inputs, keeps_text, resumed, may_wait, position, ready, point, failed },
+		.host = { c, (unsigned)p->config->n_inputs, keeps_text, resumed, may_wait, position, point, failed },
 	};
+	for (unsigned i = 0; i < n; i++)
+		if (p->routing.plan->lanes[i].output == output)
+			c->lanes[i / 64] |= 1ull << (i % 64);
 	return c;
 }
 
@@ -282,7 +284,6 @@ void commits_destroy(struct commits *c)
 	for (size_t i = 0; i < c->pipeline->config->n_inputs; i++)
 		free(c->texts[i]);
 	free(c->texts);
-	free(c->positions);
 	free(c->numbers);
 	free(c);
 }

@@ -7,7 +7,7 @@
  *          the position, once for all lanes of the output or, where it differs (a lane was ahead when the output became
  *          exactly-once), by lane; and the lanes' next sequence numbers.
  * Others:  offsets that a Kafka input shares among all outputs are committed only behind what all other lanes have settled and
- *          main has made durable. The worker asks (ready), main looks every 10 ms as long as somebody does.
+ *          main has made durable. The worker asks (point), main looks every 10 ms as long as somebody does.
  * Threads: the callbacks as in commit_point.h; the functions here are main's.
  */
 #include <stdbool.h>

@@ -95,12 +95,13 @@ struct input_ops {
 	/* Optional, with `state`: the same state less so many of what it can best do without, oldest first. The caller frees. */
 	char *(*shorten)(const char *state, unsigned n);
 	/*
-	 * Optional. Any lane's worker, while run() has not returned or has: what an exactly-once output commits with all before
-	 * `position`, a position of a span that was fed: offsets and the group's metadata. Then the input never commits by itself
-	 * (input_options.exactly_once), and run() gives partitions back only when what it fed of them is settled. -ESTALE: some of
-	 * the partitions are no longer this member's.
+	 * Optional. Any lane's worker, until close(): what an exactly-once output commits when all before `from`, the end of a span, is
+	 * in its transaction, and all before `to` may be: offsets and the group's metadata, for the last position between that they
+	 * can be said for (ret_point->position). Then the input never commits by itself (input_options.exactly_once), and run()
+	 * gives partitions back only when what it fed of them is settled. -ERANGE: there is no such position. -ESTALE: some of the
+	 * partitions are no longer this member's. -EAGAIN: it is in no group now.
 	 */
-	int (*commit_point)(struct input *, uint64_t position, struct commit_point *ret_point);
+	int (*commit_point)(struct input *, uint64_t from, uint64_t to, struct commit_point *ret_point);
 	/* Optional, for progress: bytes done and in all (0: unknown). Any thread. */
 	void (*progress)(const struct input *, uint64_t *ret_done, uint64_t *ret_total);
 	/* Mandatory. After run() has returned. */

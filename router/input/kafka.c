@@ -398,6 +398,21 @@ static void pause_(struct input *in)
 	(void)consumer_wait_settled(in, NULL, KAFKA_POLL_MS);
 }
 
+/* How many are taken at once: a transaction cannot end in between, and must not take more than its memory for it. */
+static size_t piece_of(const struct input *in, rd_kafka_message_t *const *messages, size_t n)
+{
+	size_t bytes = 0, i = 0;
+	while (in->options.exactly_once && i < n && (i == 0 || bytes + messages[i]->len <= KAFKA_PIECE_BYTES))
+		bytes += messages[i++]->len;
+	return in->options.exactly_once ? i : n;
+}
+
+static void let_go(rd_kafka_message_t **messages, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		rd_kafka_message_destroy(messages[i]);
+}
+
 static void run(struct input *in)
 {
 	rd_kafka_message_t *messages[KAFKA_BATCH_MESSAGES];
@@ -405,8 +420,11 @@ static void run(struct input *in)
 	in->progress_ms = clock_steady_ms();
 	while (goes_on && !in->stopped && !is_at_end(in)) {
 		size_t n = in->rk ? poll_messages(in, messages) : 0;
-		if (n) {
-			goes_on = consumer_take(in, messages, n);
+		for (size_t at = 0, piece; goes_on && at < n; at += piece) {
+			piece = piece_of(in, messages + at, n - at);
+			goes_on = consumer_take(in, messages + at, piece);
+			if (!goes_on)
+				let_go(messages + at + piece, n - at - piece);
 		}
 		if (goes_on && in->rk)
 			consumer_group_step(in);
@@ -431,6 +449,7 @@ const struct input_ops input_kafka = {
 	.run = run,
 	.stop = stop,
 	.settled = consumer_settled,
+	.commit_point = consumer_point,
 	.progress = progress,
 	.close = close_input,
 };

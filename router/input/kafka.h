@@ -15,6 +15,9 @@
  *            committed, and nothing is ever committed otherwise: a router that dies at any moment leaves its messages
  *            to the next one, some of them once more. The checkpoint keeps nothing of this input: Kafka remembers.
  * Order:     messages of a partition are fed in their order, but for those of different source clusters within one batch.
+ * Exactly once: where an output is, nothing is committed here at all: the rows' offsets go into its transactions (consumer_point),
+ *            at positions where a row ends. Messages are then taken in smaller pieces, and partitions that are taken away are
+ *            kept until the transactions that hold something of them are through, whatever `revoke_wait` says.
  * Rebalance: cooperative. Partitions that are taken away are given back once what was fed of them is settled and committed,
  *            or `revoke_wait` is over, and then some events come twice. An assignment that is lost (the group
  *            went on without this router) is not committed any more: `epoch` says which assignment a row is of.
@@ -39,6 +42,8 @@ struct chunk;
 enum {
 	KAFKA_BATCH_MESSAGES = 1000,
 	KAFKA_CHUNK_BYTES = 256 * 1024,
+	KAFKA_PIECE_BYTES = 1024 * 1024, /* exactly once: a transaction can end behind so much */
+	KAFKA_SETTLE_MAX_MS = 120000,    /* exactly once: longest wait for transactions, of max.poll.interval.ms = 5 minutes */
 	KAFKA_POLL_MS = 100,
 	KAFKA_COMMIT_MS = 200,       /* between two commits */
 	KAFKA_ASK_MS = 2000,         /* one question to a broker */
@@ -80,6 +85,7 @@ struct kafka_part {
 	int64_t settled;     /* may be committed; -1: nothing */
 	int64_t sent;        /* was asked to be committed; -1: nothing, or it failed */
 	int64_t committed;   /* as a broker said; -1: unknown */
+	int64_t pointed;     /* consumer_point's own */
 };
 
 /* Once all before `end` is settled, `part` may be committed up to `offset`. */
@@ -157,6 +163,9 @@ void consumer_settled(struct input *, uint64_t position); /* any thread */
 void consumer_commit_due(struct input *);                 /* any thread */
 /* All that is settled and not yet committed; waits for the answer for at most so long. */
 bool consumer_commit_now(struct input *, int64_t timeout_ms);
+/* input_ops.commit_point. Any thread. */
+struct commit_point;
+int consumer_point(struct input *, uint64_t from, uint64_t to, struct commit_point *ret_point);
 /* What was fed of these is settled (true), or the time is over, or it stops. NULL: only those two. */
 bool consumer_wait_settled(struct input *, const rd_kafka_topic_partition_list_t *, int64_t timeout_ms);
 void consumer_on_commit(rd_kafka_t *, rd_kafka_resp_err_t, rd_kafka_topic_partition_list_t *, void *input);

@@ -1,4 +1,5 @@
 /* What is settled, as offsets. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "router/base/clock.h"
 #include "router/base/log.h"
 #include "router/input/kafka.h"
+#include "router/lane/commit_point.h"
 
 enum { ROWS_FIRST_ROOM = 256 };
 
@@ -79,7 +81,7 @@ static void commit_if_due(struct input *in)
 {
 	int64_t now = clock_steady_ms();
 	take_settled_rows(in);
-	if (now < in->commit_due_ms || !in->rk)
+	if (now < in->commit_due_ms || !in->rk || in->options.exactly_once)
 		return;
 	in->commit_due_ms = now + KAFKA_COMMIT_MS;
 	rd_kafka_topic_partition_list_t *list = list_settled(in, false);
@@ -147,7 +149,7 @@ bool consumer_commit_now(struct input *in, int64_t timeout_ms)
 {
 	(void)pthread_mutex_lock(&in->mutex);
 	take_settled_rows(in);
-	rd_kafka_topic_partition_list_t *list = in->rk ? list_settled(in, true) : NULL;
+	rd_kafka_topic_partition_list_t *list = in->rk && !in->options.exactly_once ? list_settled(in, true) : NULL;
 	(void)pthread_mutex_unlock(&in->mutex);
 	if (!list)
 		return true;
@@ -166,6 +168,81 @@ bool consumer_commit_now(struct input *in, int64_t timeout_ms)
 	rd_kafka_queue_destroy(queue);
 	rd_kafka_topic_partition_list_destroy(list);
 	return e == RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* ---- in the transactions of an output ---- */
+
+/*
+ * The member's metadata, by which the broker knows whether it still is one. -EAGAIN: it is none now (librdkafka then writes an empty
+ * name, and the broker would not ask). Layout: "CGMDv2:", the generation, then texts: group, member, ...
+ */
+static int add_metadata(struct input *in, struct commit_point *point)
+{
+	static const char magic[] = "CGMDv2:";
+	const void *bytes = NULL;
+	size_t len = 0;
+	int32_t generation;
+	rd_kafka_consumer_group_metadata_t *metadata = rd_kafka_consumer_group_metadata(in->rk);
+	if (!metadata)
+		return -EAGAIN;
+	rd_kafka_error_t *error = rd_kafka_consumer_group_metadata_write(metadata, (void **)&bytes, &len);
+	rd_kafka_consumer_group_metadata_destroy(metadata);
+	if (error) {
+		rd_kafka_error_destroy(error);
+		return -EAGAIN;
+	}
+	point->group_metadata = (char *)bytes;
+	point->group_metadata_len = len;
+	const size_t head = sizeof magic - 1 + sizeof generation;
+	if (len < head || memcmp(bytes, magic, sizeof magic - 1) != 0)
+		return 0; /* of another librdkafka, which sees to that itself */
+	memcpy(&generation, (const char *)bytes + sizeof magic - 1, sizeof generation);
+	const char *group = (const char *)bytes + head, *end = (const char *)bytes + len;
+	const char *member = memchr(group, 0, (size_t)(end - group));
+	return generation < 0 || !member || member + 1 >= end || !member[1] ? -EAGAIN : 0;
+}
+
+/* The last position between that rows lead to, or that is settled. False: none. Locked. */
+static bool last_between(struct input *in, uint64_t from, uint64_t to, uint64_t *ret)
+{
+	bool found = in->settled >= from && in->settled <= to;
+	*ret = in->settled;
+	for (size_t i = 0; i < in->n_rows && row_at(in, i)->end <= to; i++)
+		if (row_at(in, i)->end >= from) {
+			found = true;
+			*ret = row_at(in, i)->end;
+		}
+	return found;
+}
+
+static void add_offsets(struct input *in, uint64_t position, struct commit_point *point)
+{
+	for (size_t i = 0; i < in->n_parts; i++)
+		in->parts[i]->pointed = in->parts[i]->settled;
+	for (size_t i = 0; i < in->n_rows && row_at(in, i)->end <= position; i++)
+		row_at(in, i)->part->pointed = row_at(in, i)->offset;
+	for (size_t i = 0; i < in->n_parts; i++)
+		if (in->parts[i]->pointed >= 0)
+			commit_point_add(point, in->parts[i]->topic, in->parts[i]->number, in->parts[i]->pointed);
+}
+
+int consumer_point(struct input *in, uint64_t from, uint64_t to, struct commit_point *ret)
+{
+	(void)pthread_mutex_lock(&in->mutex);
+	take_settled_rows(in);
+	int r = !in->rk || rd_kafka_assignment_lost(in->rk) ? -EAGAIN : last_between(in, from, to, &ret->position) ? 0 : -ERANGE;
+	/* What is not settled yet may be in the transaction: it must still be ours. */
+	for (size_t i = 0; i < in->n_rows && row_at(in, i)->end <= to && r != -ERANGE; i++)
+		if (row_at(in, i)->epoch != row_at(in, i)->part->epoch)
+			r = -ESTALE;
+	if (r == 0)
+		r = add_metadata(in, ret);
+	if (r == 0) {
+		ret->group = mem_text(view_of(in->group));
+		add_offsets(in, ret->position, ret);
+	}
+	(void)pthread_mutex_unlock(&in->mutex);
+	return r;
 }
 
 /* ---- waiting ---- */

@@ -79,6 +79,8 @@ static bool ask_committed(struct input *in, rd_kafka_topic_partition_list_t *lis
 	rd_kafka_resp_err_t e = RD_KAFKA_RESP_ERR__TIMED_OUT;
 	for (int i = 0; i < KAFKA_ASK_TRIES && e && !in->stopped; i++) {
 		e = rd_kafka_committed(in->rk, list, KAFKA_ASK_MS);
+		for (int k = 0; !e && k < list->cnt; k++)
+			e = list->elems[k].err; /* an offset that is not known is not an offset that is not there */
 		if (e)
 			consumer_error(in, e, "the group's offsets cannot be read");
 	}
@@ -165,7 +167,8 @@ static bool give_back(struct input *in, rd_kafka_topic_partition_list_t *list)
 			"of them comes once more",
 			name, list->cnt);
 	} else if (list->cnt) {
-		bool settled = consumer_wait_settled(in, list, in->settings->revoke_wait_ms);
+		int64_t wait_ms = in->options.exactly_once ? KAFKA_SETTLE_MAX_MS : in->settings->revoke_wait_ms;
+		bool settled = consumer_wait_settled(in, list, wait_ms);
 		if (!settled && in->stopped)
 			return false;
 		if (!settled)

@@ -44,7 +44,7 @@ void commit_point_add(struct commit_point *, const char *topic, int32_t partitio
  *
  * Start: the sink gets the right to write (which ends what a dead predecessor left open), and only then asks the broker what
  *        was committed: resumed() for each input, before any of them is opened.
- * Then:  transaction by transaction: ready(), point(), the commit, and only then the records' outcomes.
+ * Then:  transaction by transaction: point(), the commit, and only then the records' outcomes.
  */
 struct commit_host {
 	void *context;
@@ -57,17 +57,15 @@ struct commit_host {
 	/* Main's thread, at the start, while the broker does not answer. False: no longer. */
 	bool (*may_wait)(void *context);
 
-	/* The rest by the worker. How far the input has come for this output, as if all that was taken were delivered not. */
+	/* The rest by the worker. How far the input has come for this output when nothing of it is in hand. */
 	uint64_t (*position)(void *context, unsigned input);
 	/*
-	 * May the transaction say that all of the input before `position` is done? Not before the other outputs have settled it
-	 * and it is durable there; false also wakes the lane when it is time to ask again.
-	 */
-	bool (*ready)(void *context, unsigned input, uint64_t position);
-	/*
-	 * 0: *ret_point is filled in (empty: this input has nothing to say). `shorter`: how many of the oldest finished files the
-	 * text leaves out. -ESTALE: what was taken is no longer this input's to deliver (its partitions went to another member):
-	 * the transaction must not be committed. Another -errno: not now.
+	 * What the transaction says of the input when all of it before `position`, the end of the last batch taken, is in it or in an
+	 * earlier one. 0: *ret_point is filled in, perhaps for a later position, behind which nothing was for this output (empty: this input
+	 * has nothing to say). `shorter`: how many of the oldest finished files the text leaves out.
+	 * -ERANGE: the input cannot say it for this position: more must be taken. -ESTALE: what was taken is no longer this
+	 * input's to deliver (its partitions went to another member): the transaction must not be committed. Another -errno: not
+	 * now; other outputs may have to get as far first.
 	 */
 	int (*point)(void *context, unsigned input, uint64_t position, unsigned shorter, struct commit_point *ret_point);
 	/* Nothing more can be delivered in this process: it ends with 1, and goes on from what was committed when it is started anew. */

@@ -232,6 +232,27 @@ void ledger_numbers(struct ledger *l, uint64_t position, uint64_t *ret_seq)
 	(void)pthread_mutex_unlock(&l->mutex);
 }
 
+static bool is_open_for(const struct span *s, const uint64_t *lanes)
+{
+	bool open = !s->committed || s->held;
+	for (size_t i = 0; i < LEDGER_LANES_MAX / 64; i++)
+		open = open || s->open[i] & lanes[i];
+	return open;
+}
+
+uint64_t ledger_reach(struct ledger *l, const uint64_t *lanes, uint64_t from)
+{
+	(void)pthread_mutex_lock(&l->mutex);
+	uint64_t reach = l->tail && l->tail->committed ? l->tail->end : l->tail ? l->tail->start : l->position;
+	for (const struct span *s = l->head; s; s = s->next)
+		if (s->start >= from && is_open_for(s, lanes)) {
+			reach = s->start;
+			break;
+		}
+	(void)pthread_mutex_unlock(&l->mutex);
+	return reach > from ? reach : from;
+}
+
 void ledger_start(struct ledger *l, uint64_t position, const uint64_t *next_seq)
 {
 	(void)pthread_mutex_lock(&l->mutex);

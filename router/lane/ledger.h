@@ -62,6 +62,11 @@ struct ledger_lane {
 uint64_t ledger_positions(struct ledger *, struct ledger_lane *ret_lanes);
 /* The sequence numbers (n_lanes) of each lane's first event from `position` on, which is the end of a span that is open or the newest. */
 void ledger_numbers(struct ledger *, uint64_t position, uint64_t *ret_seq);
+/*
+ * How far these lanes (a bit each) have come if all that they had before `from` is closed: to the first span from there on of which
+ * one of them has something, or that is not handed over yet. Never before `from`, which is the end of a span or 0.
+ */
+uint64_t ledger_reach(struct ledger *, const uint64_t *lanes, uint64_t from);
 /* Where it starts, from a checkpoint: before the first ledger_open. */
 void ledger_start(struct ledger *, uint64_t position, const uint64_t *next_seq);
 bool ledger_idle(struct ledger *); /* nothing is open */

@@ -42,6 +42,9 @@ void kafka_txn_destroy(struct kafka_txn *t)
 	if (!t)
 		return;
 	kafka_point_drop(t);
+	for (unsigned i = 0; i < t->n_inputs; i++)
+		if (t->came[i].last)
+			rd_kafka_topic_partition_list_destroy(t->came[i].last);
 	for (size_t i = 0; i < t->n_refused; i++)
 		free(t->refused[i].reason);
 	free(t->refused);
@@ -361,7 +364,7 @@ static int64_t ms_to_end(const struct sink *s)
 	const struct kafka_txn *t = s->txn;
 	if (!t->n)
 		return INT64_MAX;
-	if (is_full(s) || t->finishing || t->sealed)
+	if (is_full(s) || t->finishing || t->sealed || t->wants_more)
 		return 0;
 	int64_t left = t->since_ms + s->settings->transaction_wait_ms - clock_steady_ms();
 	return left > 0 ? left : 0;
@@ -384,6 +387,7 @@ static int end_transaction(struct sink *s)
 		return 0; /* and look whether that is done */
 	}
 	t->sealed = true;
+	t->wants_more = false;
 	if (!kafka_txn_begin(s))
 		return AGAIN_MS;
 	int r = kafka_points_send(s);
@@ -404,8 +408,9 @@ static int end_idle(struct sink *s)
 		return (int)left;
 	t->idle_ms = clock_steady_ms();
 	for (unsigned i = 0; i < t->n_inputs; i++) {
-		uint64_t position = s->options.commits->position(s->options.commits->context, i);
-		if (position <= t->came[i].told)
+		const struct commit_host *host = s->options.commits;
+		uint64_t position = host->position(host->context, i);
+		if (position <= t->came[i].told && (host->keeps_text(host->context, i) || !kafka_points_moved(s, i)))
 			continue;
 		t->came[i].position = position;
 		t->came[i].in = true;
@@ -469,7 +474,7 @@ uint32_t kafka_txn_put(struct sink *s, struct batch *b, uint32_t first)
 	uint32_t n = b->n;
 	bool same = t->n && b->span && b->span == t->last_span;
 	assert(first == 0);
-	if (t->state != TXN_RUNS || t->again || t->sealed || (!same && ms_to_end(s) == 0))
+	if (t->state != TXN_RUNS || t->again || t->sealed || (!same && !t->wants_more && ms_to_end(s) == 0))
 		return 0;
 	if (t->n == t->room) {
 		t->room = t->room ? t->room * 2 : 16;

@@ -1,6 +1,7 @@
 /* What a transaction commits for its inputs, and what a start reads of it. */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "config/config.h"
 #include "router/base/cleanup.h"
@@ -114,10 +115,14 @@ static int make_point(struct sink *s, unsigned input)
 	struct kafka_txn *t = s->txn;
 	int r;
 	unsigned shorter = 0;
+	t->shared = false;
 	do {
 		struct commit_point point = { 0 };
 		r = host->point(host->context, input, t->came[input].position, shorter, &point);
-		if (r == 0 && point.group && point.n_offsets)
+		t->shared = r == 0 && point.group;
+		if (r == 0)
+			t->came[input].position = point.position;
+		if (t->shared && point.n_offsets)
 			r = kafka_commit_offsets(&point, &t->offsets, &t->group);
 		else if (r == 0 && point.text)
 			r = make_slots(s, input, point.text);
@@ -129,26 +134,64 @@ static int make_point(struct sink *s, unsigned input)
 	return r;
 }
 
+static bool same_offsets(const rd_kafka_topic_partition_list_t *a, const rd_kafka_topic_partition_list_t *b)
+{
+	if (!a || !b || a->cnt != b->cnt)
+		return a == b;
+	for (int i = 0; i < a->cnt; i++)
+		if (a->elems[i].offset != b->elems[i].offset || a->elems[i].partition != b->elems[i].partition ||
+			strcmp(a->elems[i].topic, b->elems[i].topic) != 0)
+			return false;
+	return true;
+}
+
+bool kafka_points_moved(struct sink *s, unsigned input)
+{
+	struct kafka_txn *t = s->txn;
+	bool moved = make_point(s, input) == 0 && t->offsets && !same_offsets(t->offsets, t->came[input].last);
+	kafka_point_drop(t);
+	return moved;
+}
+
+/* The transaction cannot end where it is: more goes into it, or the same is tried again. */
+static int unseal(struct kafka_txn *t, bool more)
+{
+	t->next_input = 0; /* what was sent before is sent again, for a later position */
+	t->sealed = t->n == 0;
+	t->wants_more = more;
+	return AGAIN_MS;
+}
+
+/* Its offsets are in the transaction. */
+static void keep_last(struct kafka_txn *t, unsigned input)
+{
+	struct kafka_came *came = &t->came[input];
+	if (!t->shared)
+		return;
+	if (came->last)
+		rd_kafka_topic_partition_list_destroy(came->last);
+	came->last = t->offsets;
+	t->offsets = NULL;
+}
+
 static int send_point(struct sink *s, unsigned input)
 {
 	struct kafka_txn *t = s->txn;
-	const struct commit_host *host = s->options.commits;
 	if (!t->offsets) {
-		if (!host->ready(host->context, input, t->came[input].position))
-			return AGAIN_MS;
 		int r = make_point(s, input);
 		if (r == -ESTALE) {
 			kafka_txn_end(s, "partitions of its input went to another member of the group while a transaction was open");
 			return -1;
 		}
 		if (r < 0)
-			return AGAIN_MS;
+			return unseal(t, r == -ERANGE);
 		if (!t->offsets)
 			return 0;
 	}
 	switch (kafka_txn_judge(s, rd_kafka_send_offsets_to_transaction(s->rk, t->offsets, t->group, CALL_MS),
 		"offsets cannot be sent to a transaction")) {
 	case ANSWER_OK:
+		keep_last(t, input);
 		kafka_point_drop(t);
 		return 0;
 	case ANSWER_AGAIN:

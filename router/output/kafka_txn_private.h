@@ -33,6 +33,7 @@ struct kafka_txn {
 	bool open;      /* it has begun */
 	bool again;     /* something of it failed: it is to be aborted */
 	bool sealed;    /* nothing more goes into it: it is being committed */
+	bool wants_more; /* full or not: it cannot end where it is */
 	bool finishing; /* nobody will send more: no waiting for it */
 	struct batch **batches; /* in the order of the lane */
 	size_t n, room;
@@ -50,6 +51,7 @@ struct kafka_txn {
 		uint64_t position; /* end of what is in the transaction */
 		uint64_t told;     /* what was committed last */
 		bool in;           /* it is part of it */
+		rd_kafka_topic_partition_list_t *last; /* offsets that were committed last, of an input that has its own; or NULL */
 	} *came;
 	unsigned n_inputs;
 
@@ -57,6 +59,7 @@ struct kafka_txn {
 	unsigned next_input;    /* whose offsets are to be sent next */
 	rd_kafka_topic_partition_list_t *offsets; /* NULL: not made yet */
 	rd_kafka_consumer_group_metadata_t *group;
+	bool shared;            /* they are the input's own */
 	bool warned_short;
 };
 
@@ -68,6 +71,8 @@ void kafka_txn_end(struct sink *, const char *why);
 
 /* Main's thread, at the start: what was committed, to commits->resumed. -EAGAIN: no answer yet. */
 int kafka_points_read(struct sink *, struct err *);
+/* An input with offsets of its own, nothing of which is in hand: has it others than were committed last? Then they are made. */
+bool kafka_points_moved(struct sink *, unsigned input);
 /* Sends the offsets of all inputs that are in the transaction. 0: all sent; > 0: ms until it is worth another try; < 0: see the state. */
 int kafka_points_send(struct sink *);
 void kafka_point_drop(struct kafka_txn *);

@@ -1,0 +1,171 @@
+"""
+Exactly once from Kafka to Kafka: routers of one group that are killed and share the partitions anew, read back with
+isolation.level=read_committed.
+
+Each event that was written to the raw topic is found once, in the topic of its class, in the order of its key.
+EXACTLY_ONCE_ROUNDS and CHAOS_SEED: a long form (`./dev chaos`).
+"""
+import collections
+import json
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+import broker as rig
+from harness import PROGRAM
+from test_chaos import VERBS, event, wait_for, wanted
+
+pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+ROUNDS = int(os.environ.get('EXACTLY_ONCE_ROUNDS', '4'))
+SEED = int(os.environ.get('CHAOS_SEED') or random.SystemRandom().randrange(1 << 30))
+KEYS = 12
+
+CONFIG = '''
+cluster: pool
+state_dir: {state}
+shutdown_wait: 10s
+redact: off
+inputs:
+  raw:
+    type: kafka
+    brokers: {brokers}
+    topics: [{prefix}.raw]
+    group: {prefix}
+    properties: {{ session.timeout.ms: "6000", heartbeat.interval.ms: "500" }}
+outputs:
+  kafka:
+    type: kafka
+    brokers: {brokers}
+    topic: {prefix}.{{class}}
+    key: user
+    partitions: 3
+    exactly_once: on
+    transaction_events: 500
+    transaction_wait: 50ms
+{more}
+'''
+
+
+@pytest.fixture(scope='module')
+def broker():
+    if rig.missing():
+        pytest.skip(f'no broker: {rig.missing()} is missing')
+    with rig.Broker(properties='group.min.session.timeout.ms=1000\n') as b:
+        yield b
+
+
+@pytest.fixture
+def prefix(request):
+    return request.node.name.translate(str.maketrans('[]', '..')).strip('.')
+
+
+def keyed(number):
+    return event(number).replace('"username":"u"', f'"username":"u{number % KEYS}"', 1)
+
+
+class Source(threading.Thread):
+    """Events to the raw topic, keyed by user, until it is told to end."""
+
+    def __init__(self, broker, topic, pause):
+        super().__init__(daemon=True)
+        self.pause, self.written, self.ending = pause, 0, threading.Event()
+        self.kcat = subprocess.Popen(['kcat', '-P', '-b', broker.bootstrap, '-t', topic, '-K', '\t', '-X', 'acks=all',
+                                      '-X', 'enable.idempotence=true', '-X', 'linger.ms=5'], stdin=subprocess.PIPE)
+
+    def run(self):
+        while not self.ending.wait(self.pause):
+            for n in range(self.written, self.written + 48):
+                self.kcat.stdin.write(f'u{n % KEYS}\t{keyed(n)}\n'.encode())
+            self.written += 48
+        self.kcat.stdin.close()
+        assert self.kcat.wait(30) == 0
+
+    def end(self):
+        self.ending.set()
+        self.join()
+
+
+class Pool:
+    """Routers of one group, each under a supervisor: what ends with 1 is started again."""
+
+    def __init__(self, router, broker, prefix, n, more=''):
+        self.router, self.processes, self.fallen = router, [None] * n, 0
+        self.configs = [router.write(f'{i}.yaml', CONFIG.format(state=f'state{i}', brokers=broker.bootstrap, prefix=prefix,
+                                                                more=more)) for i in range(n)]
+
+    def begin(self, i):
+        with open(self.router.folder / f'{i}.stderr', 'ab') as err:
+            self.processes[i] = subprocess.Popen([PROGRAM, 'run', '-c', self.configs[i]], cwd=self.router.folder, stderr=err)
+
+    def kill(self, i):
+        self.processes[i].kill()
+        self.processes[i].wait(30)
+
+    def supervise(self):
+        for i, process in enumerate(self.processes):
+            if process.poll() is not None:
+                assert process.returncode == 1, self.text(i)[-3000:]
+                self.fallen += 1
+                self.begin(i)
+
+    def end(self):
+        for process in self.processes:
+            process.send_signal(signal.SIGTERM)
+        return [process.wait(60) for process in self.processes]
+
+    def text(self, i):
+        return (self.router.folder / f'{i}.stderr').read_text(errors='replace')
+
+
+def stored(broker, prefix, class_):
+    return broker.consume(f'{prefix}.{class_.lower()}')
+
+
+def check_once_each(broker, prefix, count):
+    for *_, class_ in VERBS:
+        messages = stored(broker, prefix, class_)
+        found = [json.loads(m.value)['auditID'] for m in messages]
+        assert len(found) == len(set(found)), f'{class_}: {len(found) - len(set(found))} are there more than once'
+        assert set(found) == wanted(count, class_), f'{class_}: {len(wanted(count, class_)) - len(set(found))} are missing'
+        by_key = collections.defaultdict(list)
+        for m, audit_id in zip(messages, found):
+            by_key[m.key].append(audit_id)
+        for key, ids in by_key.items():
+            assert ids == sorted(ids), f'{class_}: order of {key}'
+
+
+def finish(pool, broker, prefix, source):
+    source.end()
+
+    def all_there():
+        pool.supervise()
+        return all({json.loads(m.value)['auditID'] for m in stored(broker, prefix, class_)} == wanted(source.written, class_)
+                   for *_, class_ in VERBS)
+    wait_for(all_there, 120, 'every event at the output')
+    assert pool.end() == [0] * len(pool.processes)
+    check_once_each(broker, prefix, source.written)
+
+
+def test_three_routers_killed_again_and_again(router, broker, prefix):
+    print(f'CHAOS_SEED={SEED}')
+    randomness = random.Random(SEED)
+    broker.admin('create', f'{prefix}.raw', 'partitions=6')
+    source, pool = Source(broker, f'{prefix}.raw', 0.01), Pool(router, broker, prefix, 3)
+    source.start()
+    for i in range(3):
+        pool.begin(i)
+    for _ in range(ROUNDS):
+        time.sleep(randomness.uniform(0.5, 2.5))    # the point of the kill, not a wait for something
+        pool.supervise()
+        victim = randomness.randrange(3)
+        pool.kill(victim)
+        time.sleep(randomness.choice((0, 0.5, 2)))
+        pool.begin(victim)
+    finish(pool, broker, prefix, source)
+    print(f'{source.written} events, {pool.fallen} routers that ended by themselves')
