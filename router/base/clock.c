@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <time.h>
 
-enum { US_A_SECOND = 1000000 };
+enum { US_A_SECOND = 1000000, USUAL_LEN = 27 };
 
 int64_t clock_now_us(void)
 {
@@ -104,10 +104,37 @@ static bool offset(struct view *text, int64_t *ret_seconds)
 	return true;
 }
 
+static inline unsigned two_digits(const char *at, unsigned *bad)
+{
+	unsigned tens = (unsigned)at[0] - '0', ones = (unsigned)at[1] - '0';
+	*bad |= (tens > 9) | (ones > 9);
+	return tens * 10 + ones;
+}
+
+/*
+ * YYYY-MM-DDThh:mm:ss.ffffffZ, as the apiserver writes every time, at a fifth of the cost. False: it may still be a time in
+ * another form.
+ */
+static bool parse_usual(const char *t, int64_t *ret_us)
+{
+	unsigned bad = 0;
+	unsigned year = two_digits(t, &bad) * 100 + two_digits(t + 2, &bad), month = two_digits(t + 5, &bad);
+	unsigned day = two_digits(t + 8, &bad), hour = two_digits(t + 11, &bad), minute = two_digits(t + 14, &bad);
+	unsigned second = two_digits(t + 17, &bad);
+	unsigned us = two_digits(t + 20, &bad) * 10000 + two_digits(t + 22, &bad) * 100 + two_digits(t + 24, &bad);
+	if (bad || t[4] != '-' || t[7] != '-' || t[10] != 'T' || t[13] != ':' || t[16] != ':' || t[19] != '.' || t[26] != 'Z' ||
+		month - 1 > 11 || day - 1 > 30 || hour > 23 || minute > 59 || second > 60)
+		return false;
+	*ret_us = (days_of(year, month, day) * 86400 + hour * 3600 + minute * 60 + second) * US_A_SECOND + us;
+	return true;
+}
+
 bool clock_parse(struct view text, int64_t *ret_us)
 {
 	unsigned year, month, day, hour, minute, second, us;
 	int64_t off;
+	if (text.len == USUAL_LEN && parse_usual(text.ptr, ret_us))
+		return true;
 	if (!digits(&text, 4, 9999, &year) || !byte_is(&text, '-', '-') || !digits(&text, 2, 12, &month) ||
 		!byte_is(&text, '-', '-') || !digits(&text, 2, 31, &day) || !byte_is(&text, 'T', 't') ||
 		!digits(&text, 2, 23, &hour) || !byte_is(&text, ':', ':') || !digits(&text, 2, 59, &minute) ||

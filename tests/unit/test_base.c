@@ -86,6 +86,25 @@ static void times_of_every_form_are_read(void **state)
 	assert_false(clock_parse(VIEW("2026-11-21T21:01:59Zx"), &us));
 }
 
+/* The form of the apiserver has a way of its own; with a small z it goes the general one. Any byte of it may be wrong. */
+static void the_usual_form_is_read_as_any_other(void **state)
+{
+	static const char usual[] = "2026-11-21T21:01:59.952957Z", bytes[] = "0123456789-:.TtZz+ /";
+	(void)state;
+	for (size_t i = 0; i + 1 < sizeof usual - 1; i++) {
+		for (size_t j = 0; j < sizeof bytes; j++) { /* the NUL too */
+			char text[sizeof usual];
+			int64_t special = -1, general = -1;
+			memcpy(text, usual, sizeof usual);
+			text[i] = bytes[j];
+			bool good = clock_parse((struct view){ text, sizeof usual - 1 }, &special);
+			text[sizeof usual - 2] = 'z';
+			assert_int_equal(clock_parse((struct view){ text, sizeof usual - 1 }, &general), good);
+			assert_true(special == general);
+		}
+	}
+}
+
 static void the_nearest_name_is_near(void **state)
 {
 	static const char *const names[] = { "inputs", "outputs", "classifier", "state_dir", NULL };
@@ -146,6 +165,7 @@ int main(void)
 		cmocka_unit_test(sizes_need_units_and_print_back),
 		cmocka_unit_test(durations_join_and_print_back),
 		cmocka_unit_test(times_of_every_form_are_read),
+		cmocka_unit_test(the_usual_form_is_read_as_any_other),
 		cmocka_unit_test(the_nearest_name_is_near),
 		cmocka_unit_test(problems_keep_counting_past_their_limit),
 		cmocka_unit_test(replace_leaves_old_or_new),
