@@ -28,7 +28,7 @@ enum {
 	NAP_MS = 2,              /* of a worker that has just worked: pushes meanwhile do not wake it one by one */
 	NAP_PART = 2,            /* but one that fills the queue to a half does */
 	ROOM_WAIT_MS = 500,      /* how long an input waits for room in the queue of a lane that could spool */
-	PATIENCE_PART = 20,      /* struct patience: this part of the time comes back */
+	PATIENCE_PART = 200,      /* struct patience: this part of the time comes back */
 	RATE_MS = 500,           /* a lane's rate is measured over so long at least */
 	SLOW_BYTES_PER_MS = (32 << 20) / 1000,
 	FULL_WARN_MS = 5000,     /* an input that waits so long for a lane is worth a line in the log */
@@ -344,10 +344,18 @@ static int64_t patience_left(struct patience *p, int64_t now)
 	return p->spent_ms < ROOM_WAIT_MS ? ROOM_WAIT_MS - p->spent_ms : 0;
 }
 
-/*
- * Waits for room, under the mutex, and says so in the log when that takes long. A lane with a spool is told until when: not at
- * all when it is in trouble, and no longer than the input's patience when it is slow.
- */
+/* How long an input that finds no room may wait before a lane with a spool uses it. Under the mutex. */
+static int64_t room_wait(struct lane *l, bool slow, struct patience *patience, int64_t now)
+{
+	if (l->trouble[0])
+		return 0;
+	if (!slow)
+		return ROOM_WAIT_MS;
+	int64_t left = patience_left(patience, now), stalled = l->progress_ms + ROOM_WAIT_MS - now;
+	return stalled < 0 ? 0 : left < stalled ? left : stalled;
+}
+
+/* Waits for room, under the mutex, and says so in the log when that takes long. */
 static void wait_for_room(struct lane *l, uint64_t pins, struct patience *patience)
 {
 	struct timespec until;
@@ -355,7 +363,7 @@ static void wait_for_room(struct lane *l, uint64_t pins, struct patience *patien
 		return;
 	const int64_t start = clock_steady_ms();
 	const bool slow = is_slow(l, start) && !l->backlogged;
-	const int64_t may_wait = l->trouble[0] ? 0 : slow ? patience_left(patience, start) : ROOM_WAIT_MS;
+	const int64_t may_wait = room_wait(l, slow, patience, start);
 	while (!l->stopping && !queue_has_room(l, pins)) {
 		if (!l->spool_at_ms || l->spool_at_ms > start + may_wait) {
 			l->spool_at_ms = start + may_wait;

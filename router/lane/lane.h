@@ -79,10 +79,11 @@ struct lane_options {
  */
 int lane_start(struct lane **ret_lane, const struct lane_options *, struct err *);
 /*
- * How long an input may yet wait for lanes that could spool: half a second in all, refilled by a twentieth of the time that
- * passes. What it waits for a lane that passes on 32 MiB/s is not counted, since a spool would be no faster. So lanes that are
- * merely busy hold their input back instead of writing everything to the disk, and a slow or dead one costs the others of its
- * input a twentieth of their time at most. One an input, used by its thread only; all zero is a full measure.
+ * How long an input may yet wait for lanes that could spool: half a second in all, refilled by 1/200 of the time that passes;
+ * not at all for one in trouble, or that has passed on nothing for half a second. What it waits for a lane that passes on
+ * 32 MiB/s is not counted, since a spool would be no faster. So lanes that are merely busy hold their input back instead of
+ * writing everything to the disk, and a slow or dead one costs the others of its input next to nothing. One an input, used by
+ * its thread only; all zero is a full measure.
  */
 struct patience {
 	int64_t spent_ms;
