@@ -534,6 +534,14 @@ int feed_gap(struct feed *f, const char *file, uint64_t bytes, const char *what,
 	return feed_letter(f, &letter, VIEW(""), end);
 }
 
+uint64_t feed_events(const struct feed *f)
+{
+	uint64_t n = 0;
+	for (unsigned c = 0; c < AUDIT_CLASSES; c++)
+		n += f->counters.class_events[c];
+	return n;
+}
+
 uint64_t feed_broken(const struct feed *f)
 {
 	return f->counters.broken;

@@ -138,6 +138,8 @@ int feed_too_long(struct feed *, struct view head, uint64_t bytes_total, uint64_
  * happened to `file` ("vanished before all of it was read"). A span of its own that ends at `end`.
  */
 int feed_gap(struct feed *, const char *file, uint64_t bytes, const char *what, uint64_t end);
+/* How many events there were so far, kept or dropped by a rule. Any thread. */
+uint64_t feed_events(const struct feed *);
 /* How many of the lines so far were no events and became dead letters. Any thread. */
 uint64_t feed_broken(const struct feed *);
 /* Something is wrong with a source: logged, and the exit code becomes 1. */

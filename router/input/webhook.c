@@ -90,7 +90,7 @@ void webhook_forget_waiting(struct input *w, struct webhook_request *r)
 /* Nothing of it was an event: the client should know, and its bytes are dead letters. */
 static unsigned good_status(const struct webhook_request *r)
 {
-	return r->unpacked == 0 || (r->lines && r->broken >= r->lines) ? MHD_HTTP_BAD_REQUEST : MHD_HTTP_OK;
+	return r->broken && !r->good ? MHD_HTTP_BAD_REQUEST : MHD_HTTP_OK;
 }
 
 static void answer_settled(struct input *w)
@@ -107,9 +107,15 @@ static void answer_settled(struct input *w)
 	}
 }
 
-bool webhook_is_busy(const struct input *w, int64_t now_ms)
+bool webhook_is_blocked(const struct input *w, int64_t now_ms)
 {
 	return w->busy_since_ms && now_ms - w->busy_since_ms >= WEBHOOK_BUSY_MS;
+}
+
+bool webhook_is_busy(const struct input *w, int64_t now_ms)
+{
+	bool stalled = w->no_spool && w->reached != w->settled && now_ms - w->progress_ms >= WEBHOOK_STALL_MS;
+	return stalled || webhook_is_blocked(w, now_ms);
 }
 
 /* ---- routing; run()'s thread ---- */
@@ -129,7 +135,8 @@ static void count_line(struct input *w, struct webhook_request *r, bool seen, co
 	r->lines++;
 	w->counters.events += 1;
 	w->counters.duplicates += seen;
-	r->broken += seen && e && e->broken;
+	r->broken += seen && e->broken;
+	r->good += seen && !e->broken;
 }
 
 /* Takes the lines that came already out of the chunk. Returns how many are left. */
@@ -167,14 +174,16 @@ static void remember_broken(struct input *w, struct view rest)
 
 static int route_lines(struct input *w, struct webhook_request *r, struct chunk *c, const struct feed_origin *origin)
 {
-	uint64_t fresh = c ? drop_seen(w, r, c) : 0, before = feed_broken(w->options.feed);
+	uint64_t fresh = c ? drop_seen(w, r, c) : 0, before = feed_broken(w->options.feed), good = feed_events(w->options.feed);
 	struct view bytes = c ? (struct view){ c->bytes, c->len } : VIEW("");
 	/* One more than the bytes, so that a span without any, of a body that came already, has a position of its own. */
 	w->position += bytes.len + 1;
 	int64_t n = feed_chunk(w->options.feed, c, bytes, w->position, origin);
 	uint64_t broken = feed_broken(w->options.feed) - before;
+	good = feed_events(w->options.feed) - good;
 	r->broken += broken;
-	if (fresh && broken >= fresh)
+	r->good += good;
+	if (fresh && !good && broken)
 		remember_broken(w, bytes);
 	return n < 0 ? (int)n : 0;
 }
@@ -249,6 +258,9 @@ static void drop_queue(struct input *w)
 			webhook_answer(w, p->request, MHD_HTTP_SERVICE_UNAVAILABLE);
 		end_piece(w, p);
 	}
+	for (struct webhook_connection *c = w->oldest; c; c = c->next)
+		if (c->request && c->request->state == REQUEST_HELD)
+			webhook_answer(w, c->request, MHD_HTTP_SERVICE_UNAVAILABLE);
 }
 
 static void run(struct input *w)
@@ -265,6 +277,9 @@ static void run(struct input *w)
 		route_piece(w, p);
 		(void)pthread_mutex_lock(&w->mutex);
 		w->busy_since_ms = 0;
+		if (w->reached == w->settled)
+			w->progress_ms = clock_steady_ms();
+		w->reached = w->position;
 		if (p->last)
 			await_settled(w, p->request);
 		end_piece(w, p);
@@ -291,6 +306,7 @@ static void settled(struct input *w, uint64_t position)
 {
 	(void)pthread_mutex_lock(&w->mutex);
 	w->settled = position;
+	w->progress_ms = clock_steady_ms();
 	answer_settled(w);
 	(void)pthread_mutex_unlock(&w->mutex);
 }
@@ -324,8 +340,13 @@ static int open_input(struct input **ret_input, const struct input_options *opti
 	w->options = *options;
 	w->settings = s;
 	w->waiting_end = &w->waiting;
+	w->position = w->settled = w->reached = options->position; /* not 0 where an input of another type had this name */
 	(void)pthread_mutex_init(&w->mutex, NULL);
 	(void)pthread_cond_init(&w->changed, NULL);
+	for (size_t i = 0; i < options->config->n_outputs; i++) {
+		const struct config_output_common *common = &options->config->outputs[i].common;
+		w->no_spool = w->no_spool || (!common->spool_max && common->guarantee != BEST_EFFORT);
+	}
 	if (s->dedup)
 		w->dedup = dedup_create((uint32_t)s->dedup_events, s->dedup_window_ms);
 	int r = keeper_read_token(w, err);

@@ -6,6 +6,7 @@
  *   webhook_server.c  libmicrohttpd's thread: requests, their bodies, answers
  *   webhook_keeper.c  deadlines, slow clients, last bytes of refused ones, files that change: a thread of its own
  *   webhook_listen.c  its address
+ *   webhook_intake.c  a request without its connection: what its head decides, its body unpacked
  *   webhook_body.c    a body cut in lines as it arrives        webhook_dedup.c  what came already
  *   webhook_tls.c     certificates
  *
@@ -23,10 +24,8 @@
 
 #include <gnutls/gnutls.h>
 #include <microhttpd.h>
-#include <zlib.h>
-
 #include "router/input/input.h"
-#include "router/input/webhook_body.h"
+#include "router/input/webhook_intake.h"
 
 struct webhook_dedup;
 struct webhook_tls;
@@ -45,7 +44,8 @@ struct webhook_settings {
 };
 
 enum {
-	WEBHOOK_BUSY_MS = 500,     /* run() waits for a lane for so long: new requests get 429 */
+	WEBHOOK_BUSY_MS = 800,     /* run() waits for a lane for so long: requests get 429 (a lane spools after 500) */
+	WEBHOOK_STALL_MS = 2000,   /* a lane without a spool has taken what it got nowhere for so long: new ones get 429 */
 	WEBHOOK_LINGER_MAX = 64,
 	WEBHOOK_REASON_ROOM = 96,
 };
@@ -54,11 +54,13 @@ struct webhook_connection {
 	struct webhook_connection *prev, *next; /* the oldest first */
 	int fd;
 	gnutls_session_t session; /* NULL: no TLS */
+	int64_t since_ms;
 	int64_t deadline_ms;      /* when it is cut, whatever it does */
 	struct input *input;
 	bool cut;                 /* shutdown was called on it */
 	bool admitted;            /* a request of it got through: it is no stranger any more */
-	bool judged, known;       /* its client certificate. libmicrohttpd's thread */
+	unsigned judged_by;       /* tls_version(), 0: not yet; libmicrohttpd's thread, as ... */
+	bool known;               /* ... its client certificate */
 	struct webhook_request *request;
 };
 
@@ -78,18 +80,17 @@ struct webhook_request {
 	unsigned status;
 	bool routed;
 	uint64_t position;    /* routed: its last piece ends here */
+	int64_t whole_ms;     /* when its last byte was there */
 
 	/* libmicrohttpd's thread */
 	bool discard;         /* refused: the rest of its body is not looked at */
-	bool started, has_body;
-	struct webhook_body body;
-	z_stream *gzip;
-	bool gzip_ended;
+	bool started;
+	struct webhook_intake intake;
 	int64_t started_ms;
-	uint64_t received, unpacked;
 
 	/* run()'s thread */
-	uint64_t lines, broken;
+	uint64_t lines;  /* numbers of its items, for messages */
+	uint64_t good, broken; /* events in it, those that came already too; and what is none */
 	bool failed;
 };
 
@@ -116,7 +117,9 @@ struct input {
 	uint64_t queue_bytes;
 	int64_t busy_since_ms;    /* of run(): 0: it waits for pieces */
 	struct webhook_request *waiting, **waiting_end;
-	uint64_t settled;
+	uint64_t settled, reached; /* positions: what is safe, and what was routed */
+	int64_t progress_ms;       /* when something became safe last, or was routed while all was safe */
+	bool no_spool;             /* some lane has none: what it holds is safe only once it is delivered */
 	struct webhook_connection *oldest, *newest;
 	unsigned n_connections, n_requests;
 	uint32_t next_number;
@@ -145,7 +148,9 @@ void webhook_queue_end(struct input *, struct webhook_request *);             /*
 void webhook_request_release(struct webhook_request *);                       /* locked */
 void webhook_answer(struct input *, struct webhook_request *, unsigned status); /* locked; suspended ones are resumed */
 void webhook_forget_waiting(struct input *, struct webhook_request *);         /* locked */
-/* run() has waited for a lane for a while: no more is taken in. */
+/* run() has waited for a lane for a while. Locked. */
+bool webhook_is_blocked(const struct input *, int64_t now_ms);
+/* That, or nothing gets any safer: no more is taken in. */
 bool webhook_is_busy(const struct input *, int64_t now_ms);                    /* locked */
 
 /* webhook_server.c */

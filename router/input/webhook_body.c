@@ -68,15 +68,19 @@ static int make_room(struct webhook_body *b, size_t more)
 
 static int append(struct webhook_body *b, struct view bytes)
 {
+	size_t in_hand = b->chunk ? b->chunk->len - b->whole : 0;
 	if (b->long_total) {
 		b->long_total += bytes.len;
 		return 0;
 	}
-	size_t in_hand = b->chunk ? b->chunk->len - b->whole : 0;
-	if (in_hand + bytes.len > b->options.line_max + b->prefix_len) {
+	uint64_t limit = b->options.line_max + b->prefix_len, head = BODY_HEAD_MAX + b->prefix_len;
+	if (in_hand + bytes.len > limit) { /* of which the head is kept, the same whatever the pieces are */
 		b->long_total = in_hand + bytes.len;
-		return 0;
+		head = head < limit ? head : limit;
+		bytes.len = in_hand < head ? head - in_hand : 0;
 	}
+	if (!bytes.len)
+		return 0;
 	int r = make_room(b, bytes.len + 1); /* and its newline */
 	if (r < 0)
 		return r;
@@ -374,6 +378,7 @@ static int do_start(struct webhook_body *b, struct view *rest)
 static void start_items(struct webhook_body *b)
 {
 	b->state = BODY_ITEMS;
+	b->lists++;
 	b->long_total = 0;
 	if (b->chunk)
 		b->chunk->len = b->whole;

@@ -49,6 +49,7 @@ struct webhook_body {
 	struct chunk *chunk;   /* whole lines up to `whole`, then the one in hand */
 	size_t whole;
 	uint64_t lines;        /* given on or ready to be */
+	uint64_t lists;        /* whose items are given on one by one */
 	uint64_t long_total;   /* of the line in hand: 0, or it is too long and this is its length so far */
 
 	/* Where the scanner is in the value in hand. */

@@ -101,6 +101,17 @@ static void read_away(struct input *w, int64_t now_ms)
 
 /* ---- deadlines ---- */
 
+/*
+ * Should it rather come again, since nothing that it waits for moves? What came of it already is known then (dedup); else
+ * it would come twice.
+ */
+static bool waits_in_vain(const struct input *w, const struct webhook_request *r, int64_t now_ms)
+{
+	if (!w->settings->dedup || now_ms - r->whole_ms < WEBHOOK_BUSY_MS)
+		return false;
+	return r->routed ? w->no_spool && now_ms - w->progress_ms >= WEBHOOK_BUSY_MS : webhook_is_blocked(w, now_ms);
+}
+
 static void end_late(struct input *w, int64_t now_ms)
 {
 	bool busy = webhook_is_busy(w, now_ms);
@@ -112,6 +123,8 @@ static void end_late(struct input *w, int64_t now_ms)
 			webhook_answer(w, r, MHD_HTTP_TOO_MANY_REQUESTS);
 		else if (state == REQUEST_WAITING && late)
 			webhook_answer(w, r, MHD_HTTP_SERVICE_UNAVAILABLE);
+		else if (state == REQUEST_WAITING && waits_in_vain(w, r, now_ms))
+			webhook_answer(w, r, MHD_HTTP_TOO_MANY_REQUESTS);
 		else if (late && !c->cut && state != REQUEST_WAITING) {
 			c->cut = true;
 			(void)shutdown(c->fd, SHUT_RDWR);

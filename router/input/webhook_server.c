@@ -16,16 +16,15 @@
 #include "router/base/buf.h"
 #include "router/base/clock.h"
 #include "router/base/log.h"
-#include "router/base/units.h"
 #include "router/input/webhook.h"
 #include "router/input/webhook_tls.h"
 #include "router/lane/chunk.h"
 
 enum {
-	SLICE_BYTES = 4096,        /* of a packed body, unpacked at a time: it may become a thousand times as much */
-	UNPACKED_BYTES = 64 * 1024,
 	ADMIT_BYTES = 64 * 1024,   /* of the budget that must be free for a request to get in */
 	YOUNG_MS = 1000,           /* a body that has been arriving for less is not cut for being slow */
+	STRANGER_MS = 250,         /* a connection is given for its first request, where others want its place */
+	HANDSHAKE_MS = 60 * 1000,  /* at most for that; webhook_tls.c keeps what was replaced for longer */
 	DRAIN_MS = 1000,           /* for answers to get out at the end */
 	QUEUE_PART = 4,            /* of memory_max may wait in the queue before bodies are held */
 	PLENTY_PART = 4,           /* of memory_max in use: from there on bodies get room as they come */
@@ -85,34 +84,12 @@ static enum MHD_Result refuse(struct input *w, struct webhook_request *r, unsign
 
 /* ---- who may post ---- */
 
-static bool same_token(const char *a, size_t a_len, const char *b, size_t b_len)
-{
-	unsigned char difference = a_len != b_len;
-	for (size_t i = 0; i < a_len; i++)
-		difference |= (unsigned char)(a[i] ^ (b_len ? b[i % b_len] : 1));
-	return !difference;
-}
-
-static bool has_token(struct input *w, struct MHD_Connection *connection)
-{
-	static const char scheme[] = "Bearer ";
-	const char *header = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_AUTHORIZATION);
-	if (!w->settings->token && !w->settings->token_file)
-		return true;
-	if (!header || strncasecmp(header, scheme, sizeof scheme - 1) != 0)
-		return false;
-	header += sizeof scheme - 1;
-	header += strspn(header, " ");
-	(void)pthread_mutex_lock(&w->mutex);
-	bool same = w->token && same_token(header, strlen(header), w->token, strlen(w->token));
-	(void)pthread_mutex_unlock(&w->mutex);
-	return same;
-}
-
 static bool is_known(struct input *w, struct webhook_connection *c)
 {
-	if (!c->judged && w->tls) {
-		c->judged = true;
+	/* Once a connection, and once more when the authorities have changed. */
+	unsigned version = w->tls ? tls_version(w->tls) : 0;
+	if (w->tls && c->judged_by != version) {
+		c->judged_by = version;
 		c->known = tls_client_is_known(w->tls, c->session);
 	}
 	return !w->tls || c->known;
@@ -120,16 +97,17 @@ static bool is_known(struct input *w, struct webhook_connection *c)
 
 /* ---- room ---- */
 
-/* The body that has been arriving for a while at the lowest rate; NULL: none. Locked. */
-static struct webhook_request *slowest(const struct input *w, const struct webhook_request *but, int64_t now)
+/* The body that has been arriving for a while at the lowest rate; NULL: none. `holding`: of those with memory. Locked. */
+static struct webhook_request *slowest(const struct input *w, const struct webhook_request *but, bool holding, int64_t now)
 {
 	struct webhook_request *found = NULL;
 	uint64_t rate_min = 0;
 	for (const struct webhook_connection *c = w->oldest; c; c = c->next) {
 		struct webhook_request *r = c->request;
-		if (!r || r == but || r->state != REQUEST_RECEIVING || !r->body.chunk || now - r->started_ms < YOUNG_MS)
+		if (!r || r == but || r->state != REQUEST_RECEIVING || c->cut || now - r->started_ms < YOUNG_MS ||
+			(holding && !r->intake.body.chunk))
 			continue;
-		uint64_t rate = r->received * 1000 / (uint64_t)(now - r->started_ms);
+		uint64_t rate = r->intake.received * 1000 / (uint64_t)(now - r->started_ms);
 		if (!found || rate < rate_min) {
 			found = r;
 			rate_min = rate;
@@ -138,21 +116,33 @@ static struct webhook_request *slowest(const struct input *w, const struct webho
 	return found;
 }
 
-/* Is there room for so many bytes? Where not, it is taken from slow clients: who drips holds up nobody. */
+static void cut(struct webhook_connection *c)
+{
+	c->cut = true;
+	(void)shutdown(c->fd, SHUT_RDWR);
+}
+
+/*
+ * Is there room for so many bytes? Where not, it is taken from slow clients: who drips holds up nobody. A request that has
+ * all of the budget itself gets on: its event is larger than that.
+ */
 static bool find_room(struct input *w, const struct webhook_request *r, uint64_t bytes)
 {
+	const struct chunk *own = r->intake.body.chunk;
 	for (;;) {
 		int got = budget_try(w->options.budget, bytes);
 		if (got == 0)
 			budget_give(w->options.budget, bytes);
 		if (got != -EAGAIN)
 			return got == 0;
+		if (own && budget_used(w->options.budget) <= own->room)
+			return true;
 		(void)pthread_mutex_lock(&w->mutex);
-		struct webhook_request *slow = slowest(w, r, clock_steady_ms());
+		struct webhook_request *slow = slowest(w, r, true, clock_steady_ms());
 		if (slow) {
 			slow->discard = true;
-			body_finish(&slow->body);
-			(void)shutdown(slow->from->fd, SHUT_RDWR);
+			intake_finish(&slow->intake);
+			cut(slow->from);
 		}
 		(void)pthread_mutex_unlock(&w->mutex);
 		if (!slow)
@@ -163,22 +153,16 @@ static bool find_room(struct input *w, const struct webhook_request *r, uint64_t
 /* ---- the start of a request ---- */
 
 /* 0: nothing is against it. */
-static unsigned objection(struct input *w, struct webhook_request *r, const char *method, uint64_t length, const char *encoding)
+static unsigned objection(struct input *w, struct webhook_request *r, const struct intake_head *head)
 {
-	if (!is_known(w, r->from))
-		return MHD_HTTP_FORBIDDEN;
-	if (!has_token(w, r->connection))
-		return MHD_HTTP_UNAUTHORIZED;
-	if (strcmp(method, MHD_HTTP_METHOD_POST) != 0)
-		return MHD_HTTP_METHOD_NOT_ALLOWED;
-	if (length > w->settings->max_body)
-		return MHD_HTTP_CONTENT_TOO_LARGE;
-	if (encoding && strcasecmp(encoding, "identity") != 0 && strcasecmp(encoding, "gzip") != 0)
-		return MHD_HTTP_UNSUPPORTED_MEDIA_TYPE;
+	bool asked = w->settings->token || w->settings->token_file;
 	(void)pthread_mutex_lock(&w->mutex);
+	unsigned status = intake_judge(head, asked ? w->token : NULL, w->settings->max_body);
 	bool busy = webhook_is_busy(w, clock_steady_ms()), stopping = w->stops > 0;
-	r->from->admitted = true;
+	r->from->admitted = r->from->admitted || !status;
 	(void)pthread_mutex_unlock(&w->mutex);
+	if (status)
+		return status;
 	if (stopping)
 		return MHD_HTTP_SERVICE_UNAVAILABLE;
 	return busy || !find_room(w, r, ADMIT_BYTES) ? MHD_HTTP_TOO_MANY_REQUESTS : 0;
@@ -194,44 +178,36 @@ static void take_piece(void *context, struct chunk *chunk, uint64_t long_total)
 	(void)pthread_mutex_unlock(&w->mutex);
 }
 
-static uint64_t content_length(struct MHD_Connection *connection)
+static const char *header(struct webhook_request *r, const char *name)
 {
-	const char *text = MHD_lookup_connection_value(connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_LENGTH);
-	int64_t n;
-	return text && units_parse_number(view_of(text), &n) && n > 0 ? (uint64_t)n : 0;
+	return MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, name);
 }
 
 static enum MHD_Result start_request(struct input *w, struct webhook_request *r, const char *method)
 {
-	const char *encoding = MHD_lookup_connection_value(r->connection, MHD_HEADER_KIND, MHD_HTTP_HEADER_CONTENT_ENCODING);
-	uint64_t length = content_length(r->connection);
+	const struct intake_head head = {
+		.method = method,
+		.authorization = header(r, MHD_HTTP_HEADER_AUTHORIZATION),
+		.encoding = header(r, MHD_HTTP_HEADER_CONTENT_ENCODING),
+		.length = header(r, MHD_HTTP_HEADER_CONTENT_LENGTH),
+		.known = is_known(w, r->from),
+	};
 	r->started = true;
 	r->started_ms = clock_steady_ms();
 	w->counters.requests++;
 	(void)pthread_mutex_lock(&w->mutex);
 	r->from->deadline_ms = r->started_ms + w->settings->timeout_ms;
 	(void)pthread_mutex_unlock(&w->mutex);
-	unsigned status = objection(w, r, method, length, encoding);
+	unsigned status = objection(w, r, &head);
 	if (status)
 		return refuse(w, r, status);
-	bool packed = encoding && strcasecmp(encoding, "gzip") == 0;
-	body_init(&r->body, &(struct body_options){
+	intake_init(&r->intake, &head, w->settings->max_body, &(struct body_options){
 		.budget = w->options.budget,
 		.line_max = w->options.config->max_event_bytes,
-		.expected = packed ? 0 : length,
 		.plenty_bytes = w->options.config->memory_max / PLENTY_PART,
 		.piece = take_piece,
 		.context = r,
 	});
-	r->has_body = true;
-	if (packed) {
-		r->gzip = mem_zero(1, sizeof *r->gzip);
-		if (inflateInit2(r->gzip, 16 + MAX_WBITS) != Z_OK) {
-			free(r->gzip);
-			r->gzip = NULL;
-			return MHD_NO;
-		}
-	}
 	return MHD_YES;
 }
 
@@ -243,42 +219,7 @@ static void give_up(struct input *w, struct webhook_request *r, unsigned status)
 	w->counters.refused++;
 	r->discard = true;
 	r->status = status;
-	body_finish(&r->body);
-}
-
-static void add(struct input *w, struct webhook_request *r, struct view bytes)
-{
-	r->unpacked += bytes.len;
-	if (r->unpacked > w->settings->max_body)
-		give_up(w, r, MHD_HTTP_CONTENT_TOO_LARGE);
-	else if (body_add(&r->body, bytes) < 0)
-		give_up(w, r, MHD_HTTP_TOO_MANY_REQUESTS);
-}
-
-static void unpack(struct input *w, struct webhook_request *r, struct view packed)
-{
-	unsigned char out[UNPACKED_BYTES];
-	z_stream *z = r->gzip;
-	z->next_in = (unsigned char *)(uintptr_t)packed.ptr;
-	z->avail_in = (unsigned)packed.len;
-	while (!r->discard && (z->avail_in || z->avail_out == 0)) {
-		if (r->gzip_ended && inflateReset(z) != Z_OK) /* another member */
-			break;
-		r->gzip_ended = false;
-		z->next_out = out;
-		z->avail_out = sizeof out;
-		int result = inflate(z, Z_NO_FLUSH);
-		if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR) {
-			give_up(w, r, MHD_HTTP_BAD_REQUEST);
-			return;
-		}
-		add(w, r, (struct view){ (char *)out, sizeof out - z->avail_out });
-		r->gzip_ended = result == Z_STREAM_END;
-		if (r->gzip_ended && !z->avail_in)
-			return;
-		if (result == Z_BUF_ERROR)
-			return;
-	}
+	intake_finish(&r->intake);
 }
 
 /* The queue is long: the connection is suspended until it is shorter. True: it is. */
@@ -297,15 +238,13 @@ static bool hold(struct input *w, struct webhook_request *r)
 
 static void take_slice(struct input *w, struct webhook_request *r, struct view slice)
 {
-	r->received += slice.len;
+	unsigned status = 0;
 	if (!r->discard && !find_room(w, r, 2 * slice.len + ADMIT_BYTES))
-		give_up(w, r, MHD_HTTP_TOO_MANY_REQUESTS);
-	if (r->discard)
-		return;
-	if (r->gzip)
-		unpack(w, r, slice);
-	else
-		add(w, r, slice);
+		status = MHD_HTTP_TOO_MANY_REQUESTS;
+	else if (!r->discard)
+		status = intake_add(&r->intake, slice);
+	if (status)
+		give_up(w, r, status);
 }
 
 static enum MHD_Result take_bytes(struct input *w, struct webhook_request *r, const char *bytes, size_t *len)
@@ -318,7 +257,7 @@ static enum MHD_Result take_bytes(struct input *w, struct webhook_request *r, co
 	if (answered && !r->discard) /* it was held, and then refused */
 		give_up(w, r, r->status);
 	while (*len) {
-		size_t n = r->gzip && *len > SLICE_BYTES ? SLICE_BYTES : *len;
+		size_t n = intake_slice(&r->intake, *len);
 		if (!r->discard && hold(w, r))
 			return MHD_YES; /* the same bytes come again */
 		take_slice(w, r, (struct view){ bytes, n });
@@ -331,16 +270,16 @@ static enum MHD_Result take_bytes(struct input *w, struct webhook_request *r, co
 /* All of the body is there: it waits until its last piece is safe. */
 static enum MHD_Result end_body(struct input *w, struct webhook_request *r)
 {
-	if (r->gzip && !r->gzip_ended)
-		give_up(w, r, MHD_HTTP_BAD_REQUEST);
-	else if (body_end(&r->body) < 0)
-		give_up(w, r, MHD_HTTP_TOO_MANY_REQUESTS);
-	if (r->discard)
-		return respond(r, r->status, false);
+	unsigned status = intake_end(&r->intake);
+	if (status) {
+		give_up(w, r, status);
+		return respond(r, status, false);
+	}
 	(void)pthread_mutex_lock(&w->mutex);
 	bool stopping = w->stops > 0;
 	if (!stopping) {
 		r->state = REQUEST_WAITING;
+		r->whole_ms = clock_steady_ms();
 		MHD_suspend_connection(r->connection);
 		webhook_queue_end(w, r);
 	}
@@ -391,13 +330,7 @@ static void completed(void *context, struct MHD_Connection *connection, void **r
 	if (!r)
 		return;
 	*request = NULL;
-	if (r->has_body)
-		body_finish(&r->body);
-	if (r->gzip) {
-		(void)inflateEnd(r->gzip);
-		free(r->gzip);
-		r->gzip = NULL;
-	}
+	intake_finish(&r->intake);
 	(void)pthread_mutex_lock(&w->mutex);
 	r->gone = true;
 	webhook_forget_waiting(w, r);
@@ -410,18 +343,32 @@ static void completed(void *context, struct MHD_Connection *connection, void **r
 	(void)pthread_mutex_unlock(&w->mutex);
 }
 
-/* Nearly full of connections: the oldest one that never sent a request makes room. Locked. */
-static void cut_stranger(struct input *w)
+/* The oldest connection that never sent a request; NULL: none. Young ones only where there is no other way. */
+static struct webhook_connection *stranger(const struct input *w, bool young, int64_t now)
 {
-	if (w->n_connections < (unsigned)w->settings->connections * 7 / 8)
+	for (struct webhook_connection *c = w->oldest; c; c = c->next)
+		if (!c->admitted && !c->cut)
+			return young || now - c->since_ms >= STRANGER_MS ? c : NULL;
+	return NULL;
+}
+
+/* Nearly full of connections: a stranger makes room, or the slowest body, or at last who has nothing to say. Locked. */
+static void make_way(struct input *w)
+{
+	const unsigned limit = (unsigned)w->settings->connections;
+	const int64_t now = clock_steady_ms();
+	const bool full = w->n_connections >= limit - limit / 16 - 1;
+	if (w->n_connections < limit - limit / 8)
 		return;
-	for (struct webhook_connection *c = w->oldest; c; c = c->next) {
-		if (c->admitted || c->cut)
-			continue;
-		c->cut = true;
-		(void)shutdown(c->fd, SHUT_RDWR);
-		return;
-	}
+	struct webhook_connection *c = stranger(w, full, now);
+	struct webhook_request *slow = c ? NULL : slowest(w, NULL, false, now);
+	if (slow)
+		c = slow->from;
+	for (struct webhook_connection *idle = w->oldest; full && !c && idle; idle = idle->next)
+		if (!idle->request && !idle->cut)
+			c = idle;
+	if (c)
+		cut(c);
 }
 
 static void opened(struct input *w, struct MHD_Connection *connection, void **socket_context)
@@ -436,10 +383,11 @@ static void opened(struct input *w, struct MHD_Connection *connection, void **so
 		c->session = info->tls_session;
 		tls_adopt(w->tls, c->session);
 	}
-	c->deadline_ms = clock_steady_ms() + w->settings->timeout_ms;
+	c->since_ms = clock_steady_ms();
+	c->deadline_ms = c->since_ms + (w->settings->timeout_ms < HANDSHAKE_MS ? w->settings->timeout_ms : HANDSHAKE_MS);
 	*socket_context = c;
 	(void)pthread_mutex_lock(&w->mutex);
-	cut_stranger(w);
+	make_way(w);
 	c->prev = w->newest;
 	if (w->newest)
 		w->newest->next = c;

@@ -39,6 +39,7 @@ struct webhook_tls {
 	struct file_mark marks[3];
 	struct identity *identity;
 	gnutls_x509_trust_list_t trust;
+	_Atomic unsigned version;
 };
 
 static struct file_mark mark_of(const char *path)
@@ -177,6 +178,7 @@ static int load(struct webhook_tls *t, struct err *err)
 	}
 	gnutls_x509_trust_list_t before = t->trust;
 	t->trust = trust;
+	t->version += t->version == UINT_MAX ? 2 : 1;
 	(void)pthread_mutex_unlock(&t->mutex);
 	if (before)
 		gnutls_x509_trust_list_deinit(before, 1);
@@ -226,6 +228,11 @@ bool tls_refresh(struct webhook_tls *t, struct err *err)
 		t->marks[i] = now;
 	}
 	return !changed || load(t, err) == 0;
+}
+
+unsigned tls_version(const struct webhook_tls *t)
+{
+	return t->version;
 }
 
 void tls_adopt(struct webhook_tls *t, gnutls_session_t session)

@@ -24,7 +24,9 @@ void tls_close(struct webhook_tls *); /* NULL is fine; after the last connection
 bool tls_refresh(struct webhook_tls *, struct err *);
 /* Makes a session, before its handshake, one of this webhook's. */
 void tls_adopt(struct webhook_tls *, gnutls_session_t);
-/* Is the client's certificate of an authority that is trusted, and for clients? Once a connection, after its handshake. */
+/* Never 0; another one whenever files were read again. */
+unsigned tls_version(const struct webhook_tls *);
+/* Is the client's certificate of an authority that is trusted, and for clients? After its handshake. */
 bool tls_client_is_known(struct webhook_tls *, gnutls_session_t);
 /* MHD_OPTION_HTTPS_CERT_CALLBACK. */
 int tls_certificate(gnutls_session_t, const gnutls_datum_t *authorities, int n_authorities,

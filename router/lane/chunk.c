@@ -172,8 +172,13 @@ int chunk_try(struct chunk **ret_chunk, struct budget *budget, size_t room)
 
 int chunk_try_grow(struct chunk *c, size_t room)
 {
+	struct budget *b = c->budget;
 	assert(c->references == 1 && room >= c->room);
-	int r = budget_try(c->budget, room - c->room);
+	(void)pthread_mutex_lock(&b->mutex);
+	b->used -= c->room; /* so that it may grow past all of the budget where nothing else is out */
+	int r = b->stopped ? -ESHUTDOWN : has_room(b, room) ? 0 : -EAGAIN;
+	b->used += r == 0 ? room : c->room;
+	(void)pthread_mutex_unlock(&b->mutex);
 	if (r < 0)
 		return r;
 	c->bytes = mem_resize(c->bytes, room);

@@ -536,3 +536,49 @@ def test_check(router):
     assert check("'somewhere'").returncode == 1
     assert check("'127.0.0.1:9880', token: a, token_file: b").returncode == 1
     assert check("'127.0.0.1:9880', tls: { client_ca_file: b }").returncode == 1
+
+
+def test_an_event_larger_than_all_memory(hook):
+    """40 MB of one event with a memory_max of 32 MiB, as an apiserver may post it: alone it gets through."""
+    item = json.loads(small(1))['items'][0]
+    item['requestObject'] = {'data': 'x' * 40_000_000}
+    h = hook('timeout: 30s')
+    assert h.post(small(10, 1))[0] == 200
+    assert h.post(json.dumps({'kind': 'EventList', 'apiVersion': 'audit.k8s.io/v1', 'items': [item]}), timeout=60)[0] == 200
+    assert h.post(small(10, 11))[0] == 200
+    h.end()
+    assert ids(h.out()) == {f'id-{i}': 1 for i in range(21)}
+
+
+def test_torn_gzip(hook):
+    packed = gzip.compress(small(200), mtime=0)
+    encoding = {'Content-Encoding': 'gzip'}
+    h = hook()
+    for _ in range(2):
+        assert h.post(b'this was never packed', encoding)[0] == 400
+    assert len(h.dead()) == 1, 'what cannot be unpacked is one dead letter'
+    assert h.post(packed[:len(packed) // 2], encoding)[0] == 200, 'its first items are whole'
+    assert len(h.dead()) == 2, 'the torn one is not'
+    assert h.post(packed, encoding)[0] == 200
+    assert h.post(packed + b'and more', encoding)[0] == 200
+    assert len(h.dead()) == 3
+    assert h.post(gzip.compress(small(5, 200)) + gzip.compress(b''), encoding)[0] == 200, 'members one behind the other'
+    assert h.post(b'', encoding)[0] == 400
+    h.end()
+    assert ids(h.out()) == {f'id-{i}': 1 for i in range(205)}
+
+
+def test_statuses_of_odd_bodies(hook):
+    """A list whose kind comes last is one value until its end: what is good in it decides all the same."""
+    good, bad = json.loads(small(1))['items'][0], {'a': 1}
+
+    def odd(*items):
+        return json.dumps({'items': items, 'apiVersion': 'audit.k8s.io/v1', 'kind': 'EventList'})
+    h = hook()
+    assert h.post(odd(good, bad, bad))[0] == 200
+    assert h.post(odd(bad, bad))[0] == 400
+    assert h.post(odd())[0] == 200
+    assert h.post(b' \n ')[0] == 400
+    assert h.post(b'{"kind":"EventList","apiVersion":"audit.k8s.io/v1"}')[0] in (200, 400)
+    h.end()
+    assert ids(h.out()) == {'id-0': 1}
