@@ -426,7 +426,8 @@ static const struct setting rows[] = {
 	{ .key = "idle_timeout", .type = SETTING_TIME, .offset = AT(idle_timeout_ms), .initial = "60s", .min = "1s",
 		.max = "1h", .help = "A connection on which nothing happens for so long is closed." },
 	{ .key = "connections", .type = SETTING_INT, .offset = AT(connections), .initial = "1024", .min = "8", .max = "60000",
-		.help = "Most connections at a time. Before that, strangers that sent no request yet are cut, the oldest first." },
+		.help = "Most connections at a time. Near that, clients that sent no request yet are cut, the oldest first; then the "
+			"slowest bodies. Beside `memory_max` each takes up to 32 KiB, with TLS up to 112 KiB." },
 	{ .key = "dedup", .type = SETTING_BOOL, .offset = AT(dedup), .initial = "on",
 		.help = "Events that came already, byte for byte, are not delivered again: an apiserver posts a whole batch "
 			"again when its answer was late." },

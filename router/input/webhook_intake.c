@@ -123,9 +123,10 @@ static unsigned unpack(struct webhook_intake *in, struct view packed)
 		z->next_out = out;
 		z->avail_out = sizeof out;
 		int result = inflate(z, Z_NO_FLUSH);
-		if (result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
+		if (z->avail_out < sizeof out)
+			status = add(in, (struct view){ (char *)out, sizeof out - z->avail_out });
+		if (!status && result != Z_OK && result != Z_STREAM_END && result != Z_BUF_ERROR)
 			return tear(in, in->unpacked ? (struct view){ (const char *)z->next_in, z->avail_in } : packed);
-		status = add(in, (struct view){ (char *)out, sizeof out - z->avail_out });
 		in->gzip_ended = result == Z_STREAM_END;
 	} while (!status && (in->gzip_ended ? z->avail_in > 0 : z->avail_out == 0));
 	return status;
