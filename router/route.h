@@ -88,6 +88,7 @@ struct feed {
 	pthread_t releaser;             /* runs once something was held */
 	bool has_releaser, is_ending;
 	bool joins;                     /* parts are held at all */
+	int64_t held_wait_ms;           /* for so long at most; to be changed by tests, before anything was held */
 	struct join *join;              /* NULL: nothing was ever held */
 	const uint64_t *part_skip;      /* of the part in hand: lanes that have it already, a bit each; NULL: it is no part */
 	uint64_t end;                   /* position of the end of the last span */

@@ -43,6 +43,7 @@ void join_start(struct feed *f)
 	(void)pthread_cond_init(&f->held, &attributes);
 	(void)pthread_condattr_destroy(&attributes);
 	/* What an exactly-once output commits is one position: it cannot leave out what is held behind it. */
+	f->held_wait_ms = HELD_WAIT_MS;
 	f->joins = true;
 	for (size_t i = 0; i < config->n_outputs; i++)
 		f->joins = f->joins && !output_exactly_once(&config->outputs[i]);
@@ -137,7 +138,10 @@ static void *run_releaser(void *context)
 			(void)pthread_cond_wait(&f->held, &f->mutex);
 		} else {
 			(void)clock_gettime(CLOCK_MONOTONIC, &until);
-			until.tv_sec += wait_ms / 1000 + 1;
+			until.tv_sec += wait_ms / 1000;
+			until.tv_nsec += wait_ms % 1000 * 1000000 + 1000000;
+			until.tv_sec += until.tv_nsec / 1000000000;
+			until.tv_nsec %= 1000000000;
 			(void)pthread_cond_timedwait(&f->held, &f->mutex, &until);
 		}
 	}
@@ -152,7 +156,7 @@ static bool start_holding(struct feed *f)
 		return true;
 	uint64_t bytes_max = f->routing->plan->config->memory_max / HELD_BYTES_PART;
 	struct join_limits limits = { HELD_PARTS_MAX, bytes_max && bytes_max < HELD_BYTES_MAX ? bytes_max : HELD_BYTES_MAX,
-		HELD_LINES_MAX, HELD_WAIT_MS };
+		HELD_LINES_MAX, f->held_wait_ms };
 	f->join = join_create(&limits);
 	f->has_releaser = pthread_create(&f->releaser, NULL, run_releaser, f) == 0;
 	f->joins = f->has_releaser; /* without it a part could be held for ever */

@@ -117,9 +117,9 @@ def test_the_log_overrules_the_rules(router):
 
 
 def entries_of(recorded, n):
-    for text in recorded[:n]:
+    for i, text in enumerate(recorded[:n]):
         event = json.loads(text.decode(errors='replace'), strict=False)
-        yield event, clouds.log_entry(event)
+        yield event, {**clouds.log_entry(event), 'insertId': str(i)}
 
 
 def test_log_entries_pass_as_they_came(router, recorded):
@@ -140,7 +140,7 @@ def test_log_entries_pass_as_they_came(router, recorded):
 
 
 def test_policies_and_the_size_ladder_cut_log_entries(router, recorded):
-    entries = [entry for _, entry in entries_of(recorded, 3000)]
+    entries = [entry for _, entry in entries_of(recorded, 2000)]
     router.write('audit.log', b'\n'.join(map(clouds.line, entries)) + b'\n')
     router.write('policy.yaml', 'apiVersion: audit.k8s.io/v1\nkind: Policy\nrules: [ { level: Metadata, verbs: [create] }, { level: RequestResponse } ]\n')
     done = router.once(CONFIG.replace("'out/{class}' }", "'out/{class}', max_event_bytes: 2KiB }") + 'policy: policy.yaml\n')
@@ -149,7 +149,7 @@ def test_policies_and_the_size_ladder_cut_log_entries(router, recorded):
     cut = {'policy': 0, 'ladder': 0}
     for entry in entries:
         after = got.get(entry['insertId'])
-        if not after or entry['insertId'] in cut:
+        if not after:  # at its smallest it was too large
             continue
         payload = entry['protoPayload']
         if payload['methodName'].endswith('.create'):
@@ -164,8 +164,8 @@ def test_policies_and_the_size_ladder_cut_log_entries(router, recorded):
             for body in ('request', 'response'):
                 payload.pop(body, None)
                 after['protoPayload'].pop(body, None)
-        assert after == entry or sum(e['insertId'] == entry['insertId'] for e in entries) > 1
-    assert cut['policy'] > 100 and cut['ladder'] > 100, cut
+        assert after == entry
+    assert cut['policy'] > 50 and cut['ladder'] > 50, cut
 
 
 def test_what_is_no_audit_event_is_named(router):

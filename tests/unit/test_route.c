@@ -226,6 +226,7 @@ static void parts_without_the_others_leave_in_time(void **state)
 	uint64_t position = 0;
 	(void)state;
 	setup(&r, 1 << 20);
+	r.feed->held_wait_ms = 100;
 	assert_int_equal(feed_at(&r, PART("u", "1", "3"), &position), 1);
 	for (int i = 0; i < 300 && !r.feed->counters.unjoined; i++)
 		(void)poll(NULL, 0, 100);
