@@ -367,6 +367,19 @@ static const struct entry_row {
 #undef TEXT
 };
 
+/* What Google calls a k8s.io/Patch is an object, which may hold a JSON patch as a member. */
+static void take_entry_body(const struct hand *h, struct view body, const struct redact_step *steps, uint32_t n)
+{
+	struct text_walk walk = text_walk_start(body);
+	struct text_member m;
+	take_body(h, body, steps, n);
+	if (!n || !view_eq(text_get(body, VIEW("@type")), VIEW("\"k8s.io/Patch\"")))
+		return;
+	while (text_walk_next(&walk, &m))
+		if (m.value.ptr[0] == '[')
+			take_body(h, m.value, steps, n);
+}
+
 static void go_to_place(const struct hand *h, struct view value, const struct entry_row *row, unsigned depth,
 	const struct redact_step *steps, uint32_t n)
 {
@@ -374,7 +387,7 @@ static void go_to_place(const struct hand *h, struct view value, const struct en
 	struct text_member m;
 	if (depth == 3 || !row->places[depth].ptr) {
 		if (view_eq(row->places[1], VIEW("request")) || view_eq(row->places[1], VIEW("response")))
-			take_body(h, value, steps, n);
+			take_entry_body(h, value, steps, n);
 		else
 			follow(h, value, steps, n);
 		return;

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+import clouds
 from collector import Collector
 
 CANARY = 'cAnArY-7h1s-must-n0t-be-seen'
@@ -113,13 +114,38 @@ def event(place, more):
             'responseStatus': {'metadata': {}, 'code': 200}, **more}
 
 
+# Google's entries have no query of a URL, and no other user than a request's own.
+NOT_IN_LOG_ENTRIES = ('url', 'url_name_escaped', 'exec')
+
+
+def halves(place, more):
+    """The parts of a split LogEntry: each text of its request in two pieces."""
+    def piece(value, index):
+        if isinstance(value, dict):
+            return {k: piece(v, index) if k not in ('@type', 'kind') else v for k, v in value.items()}
+        half = len(value) // 2 if isinstance(value, str) else 0
+        return (value[:half], value[half:])[index] if half else value
+
+    for index in range(2):
+        entry = clouds.log_entry(event(place + f'-half-{index}', more), split=(place, index, 2))
+        entry['protoPayload']['request'] = piece(entry['protoPayload']['request'], index)
+        yield clouds.line(entry).decode()
+
+
+SPLIT = ('object', 'string_data', 'merge_patch', 'last_applied', 'token_review', 'configmap')
+COPIES = ('', '-escaped', '-eks', '-aks', '-gke')
+
+
 def lines():
-    """Each place as Go writes JSON, and once more with what is looked for escaped."""
+    """Each place as Go writes JSON, once more with what is looked for escaped, and as other clouds export it."""
     for place, more in PLACES.items():
         yield json.dumps(event(place, more), separators=(',', ':')).replace('&', '\\u0026')
         yield escaped(event(place + '-escaped', more))
-    # As CloudWatch exports it: the event in a text.
-    yield json.dumps({'message': json.dumps(event('wrapped', PLACES['merge_patch']))})
+        yield clouds.eks(json.dumps(event(place + '-eks', more)).encode()).decode()
+        yield next(clouds.aks_records([escaped(event(place + '-aks', more)).encode()])).decode()
+        yield clouds.line(clouds.log_entry(event(place + '-gke', more))).decode()
+        if place in SPLIT:
+            yield from halves(place, more)
 
 
 def broken():
@@ -127,6 +153,12 @@ def broken():
     yield whole[:whole.index(CODED) + len(CODED)]
     yield whole + '}'
     yield json.dumps({'text': json.dumps(event('text', PLACES['merge_patch']))})
+    wrapped = json.dumps(event('wrapped', PLACES['merge_patch']))
+    yield clouds.eks((wrapped[:-9] + '[Truncated...]').encode()).decode()
+    yield clouds.aks(wrapped[:wrapped.index(CODED) + len(CODED)].encode()).decode()
+    yield clouds.eks(clouds.eks(wrapped.encode())).decode()
+    yield json.dumps({**clouds.log_entry(event('other', PLACES['object'])), 'protoPayload': {'serviceName': 'x', 'request': PLACES['object']}})
+    yield json.dumps({'logName': 'x', 'jsonPayload': secret(data={'p': CODED})})
     yield json.dumps(secret(data={'p': CODED}))
     yield f'not JSON at all {JWT}'
     yield json.dumps({**event('no stage', PLACES['env']), 'stage': 1})
@@ -158,7 +190,7 @@ def planted(router):
 
 
 def arrived(folder):
-    return {e['auditID']: e for p in sorted((folder / 'archive').iterdir()) for e in map(json.loads, p.read_text().splitlines())}
+    return {e.get('auditID') or e['operation']['id']: e for p in sorted((folder / 'archive').iterdir()) for e in map(json.loads, p.read_text().splitlines())}
 
 
 def test_nowhere_in_outputs_and_dead_letters(planted):
@@ -168,8 +200,9 @@ def test_nowhere_in_outputs_and_dead_letters(planted):
     assert done.returncode == 1  # there are dead letters
     assert_nowhere(planted.folder, sent, done.stderr.encode())
     events = arrived(planted.folder)
-    assert len(events) == sum(1 for _ in lines()) == len(sent.splitlines())
-    for place in (*PLACES, 'wrapped'):
+    assert len(events) == len(COPIES) * len(PLACES) + 2 * len(SPLIT) == len(sent.splitlines())
+    names = [place + copy for place in PLACES for copy in COPIES if copy != '-gke' or place not in NOT_IN_LOG_ENTRIES]
+    for place in names + [f'{place}-half-{i}' for place in SPLIT for i in range(2)]:
         text = json.dumps(events[place])
         assert '[redacted]' in text or 'hmac:' in text, place
     assert sum(1 for _ in broken()) == sum(len(p.read_text().splitlines()) for p in
