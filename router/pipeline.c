@@ -146,6 +146,8 @@ static int start_lanes(struct pipeline *p, struct err *err)
 			.instance = p->instance,
 			.budget = p->budget,
 			.spool_total = &p->spool_total,
+			.progress = p->progress,
+			.spool_forgotten = resume_spool(p, lane),
 			.dead_letters = p->dead[lane->output - p->config->outputs],
 		};
 		_free_ char *spool = spool_folder(p->config, lane);
@@ -255,8 +257,10 @@ static int start(struct pipeline *p, struct err *err)
 		r = open_dead_letters(p, err);
 	if (r == 0)
 		r = start_commits(p, err);
-	if (r == 0)
+	if (r == 0) {
+		resume_begin(p);
 		r = start_lanes(p, err);
+	}
 	if (r == 0)
 		resume_totals(p);
 	for (size_t i = 0; r == 0 && i < c->n_inputs; i++)
@@ -462,6 +466,7 @@ void pipeline_end(struct pipeline *p)
 	for (size_t i = 0; p->dead && i < p->config->n_outputs; i++)
 		dead_letters_close(p->dead[i]);
 	dead_letters_close(p->routing.broken);
+	resume_end(p);
 	checkpoint_close(p->checkpoint);
 	plan_release(p->routing.plan);
 	budget_destroy(p->budget);

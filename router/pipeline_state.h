@@ -9,6 +9,7 @@
 #include "router/lane/checkpoint.h"
 #include "router/lane/lane.h"
 #include "router/lane/ledger.h"
+#include "router/lane/progress.h"
 #include "router/route.h"
 
 struct commits;
@@ -49,6 +50,9 @@ struct pipeline {
 	char *instance;                   /* NULL: no output needs it */
 	struct dead_letters **dead;       /* by output */
 	struct checkpoint *checkpoint;
+	struct progress *progress;        /* NULL: none can be had */
+	struct progress_past *past;       /* of a run that was killed; until the lanes are open */
+	bool written;                     /* the last settlement is in the checkpoint */
 	struct checkpoint_totals *totals_before; /* by lane: of earlier runs */
 	struct pipeline_input *inputs;
 	_Atomic bool told;                /* something stands in news_fd, or is about to */
@@ -78,6 +82,16 @@ enum { SETTLE_PROMPT_MS = 10 };
 
 /* reload.c: SIGHUP. What is wrong with the file is said, and then all stays as it was. */
 void pipeline_reload(struct pipeline *);
+
+/*
+ * resume_progress.c: after a kill -9 brings the checkpoint up to what the progress says; then begins this run, in both. Before
+ * the first lane is opened.
+ */
+void resume_begin(struct pipeline *);
+/* Up to where the spool of this lane is delivered; 0: it knows best itself. */
+uint64_t resume_spool(const struct pipeline *, const struct plan_lane *);
+/* All is over and in the checkpoint: the next start needs no progress. */
+void resume_end(struct pipeline *);
 
 /* resume.c: what a start takes from the checkpoint, and what is put there. */
 void resume_totals(struct pipeline *);

@@ -66,6 +66,7 @@ int resume_input(struct pipeline *p, struct pipeline_input *in, struct input_opt
 	}
 	int r = commits_resume(p, in, options, states, err);
 	ledger_start(in->feed->ledger, options->position, in->feed->next_seq);
+	ledger_watch(in->feed->ledger, p->progress, in->feed->number);
 	options->lane_states = states;
 	options->n_lanes = p->n_lanes;
 	in->settled = options->position;
@@ -134,6 +135,7 @@ void checkpoint_inputs(struct pipeline *p, const struct settlement *settlements)
 		checkpoint_input(p, &p->inputs[i], &settlements[i]);
 	checkpoint_totals(p);
 	int r = checkpoint_write(p->checkpoint);
+	p->written = r == 0;
 	if (r < 0)
 		log_limited(LOG_ERROR, NULL, "the checkpoint cannot be written: %s", strerror(-r));
 }

@@ -12,6 +12,7 @@
 #include "router/base/log.h"
 #include "router/lane/chunk.h"
 #include "router/lane/dead_letters.h"
+#include "router/lane/progress.h"
 #include "router/lane/record.h"
 #include "router/event/line.h"
 
@@ -27,6 +28,7 @@ int feed_create(struct feed **ret_feed, struct routing *routing, const struct co
 	struct feed *f = mem_zero(1, sizeof *f);
 	f->routing = routing;
 	f->input = input;
+	f->has_places = input->ops && input->ops->advance;
 	f->cluster = input->cluster ? input->cluster : routing->plan->config->cluster;
 	if (!f->cluster)
 		f->cluster = "";
@@ -73,10 +75,12 @@ static struct plan *current_plan(struct routing *routing)
 	return plan;
 }
 
-void span_begin(struct feed *f, struct chunk *chunk)
+void span_begin(struct feed *f, struct chunk *chunk, uint64_t start)
 {
 	assert(!f->span);
 	f->chunk = chunk;
+	f->start = start;
+	f->line_end = 0;
 	f->plan = current_plan(f->routing);
 	f->span = ledger_open(f->ledger, f->next_seq);
 }
@@ -103,6 +107,7 @@ static struct batch *lane_batch(struct feed *f, unsigned lane)
 	b->cluster = batch_cluster(f, b);
 	b->span = f->span;
 	b->source = f->number;
+	b->start = f->start;
 	b->first_seq = f->next_seq[lane];
 	ledger_join(f->span, lane);
 	return f->batches[lane] = b;
@@ -115,6 +120,8 @@ static void collect(struct feed *f, unsigned lane, struct batch *b, uint64_t end
 	f->next_seq[lane] += b->n;
 	b->end = end;
 	b->lane = f->routing->lanes[lane];
+	for (uint32_t i = 0; f->gave_up && i < b->n; i++)
+		b->records[i].end = 0; /* not even a part of the span is behind us */
 	batch_detach_if_small(b);
 	while (*last)
 		last = &(*last)->next;
@@ -274,6 +281,7 @@ static void add_to_lane(struct feed *f, const struct plan_lane *lane, const stru
 	r->bytes = lane_bytes(f, b, e);
 	r->rule = v.rule;
 	r->class_ = (uint8_t)v.class_;
+	r->end = f->line_end;
 	b->bytes += r->bytes.len;
 	fill_record(f, b, r, e, lane->key);
 }
@@ -379,7 +387,7 @@ static int route_list(struct feed *f, uint64_t end, const struct feed_origin *or
 	decode_list(f->decoder, &items);
 	line_complete_items(&items, f->item_decoder, &whole);
 	struct chunk *chunk = chunk_adopt(f->routing->budget, &whole);
-	span_begin(f, chunk);
+	span_begin(f, chunk, end);
 	for (struct view rest = { chunk->bytes, chunk->len }; line_next(&rest, &item);) {
 		struct event e;
 		size_t at;
@@ -439,6 +447,8 @@ static int route_line(struct feed *f, struct chunk *chunk, struct view line, uin
 	size_t at;
 	int r = 0;
 	enum decode_result result = decode_line(f->decoder, line, &e, &at);
+	if (f->has_places)
+		f->line_end = end - f->start <= UINT32_MAX ? (uint32_t)(end - f->start) : 0;
 	if (result == DECODE_OK) {
 		(void)route_event(f, &e, NULL);
 	} else if (result == DECODE_LIST) {
@@ -446,7 +456,7 @@ static int route_line(struct feed *f, struct chunk *chunk, struct view line, uin
 		if (r == 0)
 			r = route_list(f, end, origin, number);
 		if (r == 0)
-			span_begin(f, chunk);
+			span_begin(f, chunk, end);
 	} else if (result != DECODE_EMPTY) {
 		route_other(f, line, result, at, &e, origin, number);
 	}
@@ -462,7 +472,7 @@ static int64_t feed_lines(struct feed *f, struct chunk *chunk, struct view bytes
 	if (f->gave_up)
 		return -ESHUTDOWN;
 	take_origin(f, origin);
-	span_begin(f, chunk);
+	span_begin(f, chunk, start);
 	while (r == 0 && line_next(&rest, &line)) {
 		f->event_end = origin->offset + (bytes.len - rest.len);
 		r = route_line(f, chunk, line, start + (uint64_t)(line.ptr - bytes.ptr), start + (bytes.len - rest.len),
@@ -491,7 +501,7 @@ static int feed_letter(struct feed *f, struct dead_letter *letter, struct view r
 	int r = -ESHUTDOWN;
 	(void)pthread_mutex_lock(&f->mutex);
 	if (!f->gave_up) {
-		span_begin(f, NULL);
+		span_begin(f, NULL, end);
 		(void)redaction_line(&f->redaction, f->plan->config->redact, redacted, &letter->bytes, f->counters.redacted);
 		bury(f, letter);
 		r = span_end(f, end);
@@ -540,6 +550,11 @@ uint64_t feed_events(const struct feed *f)
 	for (unsigned c = 0; c < AUDIT_CLASSES; c++)
 		n += f->counters.class_events[c];
 	return n;
+}
+
+void feed_mark(struct feed *f, uint64_t position, struct view text)
+{
+	progress_mark(f->routing->progress, f->number, position, text);
 }
 
 uint64_t feed_broken(const struct feed *f)

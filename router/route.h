@@ -53,6 +53,7 @@ struct routing {
 	_Atomic bool stopping;
 	struct budget *budget;
 	struct dead_letters *broken;    /* of the inputs */
+	struct progress *progress;      /* NULL: none */
 };
 
 struct feed {
@@ -77,6 +78,9 @@ struct feed {
 	struct chunk *chunk;            /* of the span */
 	const uint64_t *lane_skip;      /* of the chunk's source (feed_origin) */
 	uint64_t event_end;             /* offset in the source of the end of the line in hand */
+	uint64_t start;                 /* position where the span began */
+	bool has_places;                /* positions are bytes: each line ends at one of its own, which the progress knows */
+	uint32_t line_end;              /* end of the line in hand, counted from there; 0: of an item of a list */
 	struct attributes attributes;
 	struct redaction redaction, lane_redaction; /* of the event in hand; of it for the lane in hand */
 	struct edits edits;             /* of the event in hand, for the lane in hand */

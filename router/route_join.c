@@ -118,7 +118,7 @@ static void release(struct feed *f, bool all)
 		join_wait_ms(f->join, 0) < 0)
 		return;
 	f->lane_skip = NULL;
-	span_begin(f, NULL);
+	span_begin(f, NULL, f->end);
 	route_all_due(f, all);
 	(void)span_end(f, f->end);
 }

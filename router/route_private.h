@@ -3,7 +3,7 @@
 #include "router/route.h"
 
 /* A span: what is routed between the two. `end` is its position in the source. -ESHUTDOWN: stopping; the span is over all the same. */
-void span_begin(struct feed *, struct chunk *);
+void span_begin(struct feed *, struct chunk *, uint64_t start); /* position where it starts */
 int span_end(struct feed *, uint64_t end);
 
 /* Classifies (unless `given` says what it is), filters and redacts it, and adds it to the lanes' batches. */

@@ -24,6 +24,7 @@ static bool is_durable(struct pipeline *p, const char *what, int r)
 	if (r < 0) {
 		log_limited(LOG_ERROR, NULL, "%s cannot be made durable: %s", what, strerror(-r));
 		p->wrong = true;
+		progress_distrust(p->progress);
 	}
 	return r == 0;
 }
@@ -107,6 +108,7 @@ static void tell_settled(struct pipeline *p, const struct settlement *settlement
 void settle_all(struct pipeline *p)
 {
 	struct settlement *settlements = take_positions(p, false);
+	p->written = false;
 	if (sync_positions(p, settlements)) {
 		checkpoint_inputs(p, settlements);
 		tell_settled(p, settlements);

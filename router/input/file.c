@@ -132,6 +132,7 @@ const struct input_ops input_file = {
 	.state = state,
 	.merge = file_state_merge,
 	.shorten = file_state_shorten,
+	.advance = file_state_advance,
 	.progress = progress,
 	.close = close_input,
 };

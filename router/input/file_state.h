@@ -15,6 +15,7 @@
 
 #include "router/base/err.h"
 #include "router/input/fingerprint.h"
+#include "router/input/input.h"
 
 struct file_record {
 	uint64_t id;     /* never used twice in the life of an input */
@@ -55,3 +56,23 @@ char *file_state_merge(const struct input_merge *, struct err *);
 char *file_state_shorten(const char *state, unsigned n);
 /* Adds to `all` what only `more` knows; next_id becomes the larger one. */
 void file_state_join(struct file_state *all, const struct file_state *more);
+
+/*
+ * Marks (feed_mark), for what happens between two checkpoints. Each is a letter, and a state with what it speaks of:
+ *   w  a first run, which has no checkpoint before it, begins at that position with the next id of this state, no file in it ...
+ *   f  ... and with this file as well
+ *   b  from that position on the bytes are those of this file, from its offset on
+ *   d  this file is done at its offset
+ *   g  this file is gone: from that position on, it is none any more
+ * The caller frees.
+ */
+enum file_mark {
+	FILE_MARK_FIRST = 'w',
+	FILE_MARK_FILE = 'f',
+	FILE_MARK_BEGIN = 'b',
+	FILE_MARK_DONE = 'd',
+	FILE_MARK_GONE = 'g',
+};
+char *file_mark_print(enum file_mark, const struct file_state *);
+/* input_ops->advance */
+char *file_state_advance(const char *state, uint64_t from, uint64_t to, const struct input_mark *marks, size_t n_marks);

@@ -26,6 +26,11 @@ enum {
 	TRIES = 10,          /* looks in a row, where files change meanwhile */
 };
 
+static void mark(void *context, uint64_t position, struct view text)
+{
+	feed_mark(context, position, text);
+}
+
 int follow_create(struct follow **ret_follow, const struct follow_options *options, struct err *err)
 {
 	struct follow *f = mem_zero(1, sizeof *f);
@@ -39,6 +44,9 @@ int follow_create(struct follow **ret_follow, const struct follow_options *optio
 		follow_destroy(f);
 		return r;
 	}
+	f->tracks.mark = mark;
+	f->tracks.mark_context = o->feed;
+	f->tracks.marked = o->position;
 	*ret_follow = f;
 	return 0;
 }
@@ -299,6 +307,8 @@ static void look(struct follow *f)
 		hold_open(f, f->tracks.list[i]);
 	}
 	tracks_forget(&f->tracks, now - FORGET_MS);
+	if (f->first)
+		tracks_mark_first(&f->tracks, f->source->position);
 	f->first = false;
 	if (once)
 		set_total(f);

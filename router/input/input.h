@@ -55,6 +55,12 @@ struct input_merge {
 	size_t n_known;
 };
 
+/* What an input left of itself at a position (feed_mark). */
+struct input_mark {
+	uint64_t position;
+	struct view text; /* absent: it was too long to be kept */
+};
+
 struct input_ops {
 	const char *name; /* as in `type:` */
 	const char *help;
@@ -102,6 +108,12 @@ struct input_ops {
 	 * partitions are no longer this member's. -EAGAIN: it is in no group now.
 	 */
 	int (*commit_point)(struct input *, uint64_t from, uint64_t to, struct commit_point *ret_point);
+	/*
+	 * Optional. Main's thread, before open(), after a kill -9: what `state`, which is of position `from`, is at the later position
+	 * `to`, by the marks that the killed run made, oldest first (the caller frees). `state` NULL: that run was the first, and no
+	 * state of it was kept. NULL: that cannot be told; it never guesses.
+	 */
+	char *(*advance)(const char *state, uint64_t from, uint64_t to, const struct input_mark *marks, size_t n_marks);
 	/* Optional, for progress: bytes done and in all (0: unknown). Any thread. */
 	void (*progress)(const struct input *, uint64_t *ret_done, uint64_t *ret_total);
 	/* Mandatory. After run() has returned. */
@@ -140,6 +152,11 @@ int feed_too_long(struct feed *, struct view head, uint64_t bytes_total, uint64_
 int feed_gap(struct feed *, const char *file, uint64_t bytes, const char *what, uint64_t end);
 /* How many events there were so far, kept or dropped by a rule. Any thread. */
 uint64_t feed_events(const struct feed *);
+/*
+ * Positions from `position` on mean something that ops->state has not said yet: `text` is of ops->advance's own language.
+ * Before anything from there on is fed.
+ */
+void feed_mark(struct feed *, uint64_t position, struct view text);
 /* How many of the lines so far were no events and became dead letters. Any thread. */
 uint64_t feed_broken(const struct feed *);
 /* Something is wrong with a source: logged, and the exit code becomes 1. */

@@ -12,16 +12,16 @@ void segments_finish(struct segments *s)
 	memset(s, 0, sizeof *s);
 }
 
-void segments_begin(struct segments *s, uint64_t position, uint64_t file, uint64_t offset)
+bool segments_begin(struct segments *s, uint64_t position, uint64_t file, uint64_t offset)
 {
 	if (s->n) {
 		struct segment *last = &s->list[s->n - 1];
 		assert(position >= last->start);
 		if (last->file == file && last->offset + (position - last->start) == offset)
-			return;
+			return false;
 		if (last->start == position) {
 			*last = (struct segment){ position, file, offset };
-			return;
+			return true;
 		}
 	}
 	if (s->n == s->room) {
@@ -29,6 +29,7 @@ void segments_begin(struct segments *s, uint64_t position, uint64_t file, uint64
 		s->list = mem_resize(s->list, s->room * sizeof *s->list);
 	}
 	s->list[s->n++] = (struct segment){ position, file, offset };
+	return true;
 }
 
 /* Where the segment ends, as far as `position`. */

@@ -28,8 +28,8 @@ struct segments {
 #define SEGMENT_NO_FILE UINT64_MAX
 
 void segments_finish(struct segments *);
-/* From `position` on (never before the last one) it is `file` from `offset` on. */
-void segments_begin(struct segments *, uint64_t position, uint64_t file, uint64_t offset);
+/* From `position` on (never before the last one) it is `file` from `offset` on. False: that is what it was already. */
+bool segments_begin(struct segments *, uint64_t position, uint64_t file, uint64_t offset);
 /* How far `file` is at `position`; `known` is where it was before the first segment. */
 uint64_t segments_offset(const struct segments *, uint64_t position, uint64_t file, uint64_t known);
 /*

@@ -153,11 +153,42 @@ void tracks_sort(struct tracks *ts)
 	(void)pthread_mutex_unlock(&ts->mutex);
 }
 
+/* Tells what the progress must know of a file (NULL: of none) beside positions. */
+static void mark(struct tracks *ts, enum file_mark kind, const struct file_record *file, uint64_t position)
+{
+	struct file_record copy;
+	struct file_state s = { .next_id = file ? file->id + 1 : ts->next_id, .files = &copy, .n = file != NULL };
+	if (!ts->mark)
+		return;
+	if (file)
+		copy = *file;
+	_free_ char *text = file_mark_print(kind, &s);
+	ts->marked = position;
+	ts->mark(ts->mark_context, position, view_of(text));
+}
+
+static void mark_track(struct tracks *ts, enum file_mark kind, const struct track *t, uint64_t position)
+{
+	struct file_record file = t->file;
+	file.offset = t->read;
+	file.done = kind != FILE_MARK_BEGIN;
+	mark(ts, kind, &file, position);
+}
+
+void tracks_mark_first(struct tracks *ts, uint64_t position)
+{
+	mark(ts, FILE_MARK_FIRST, NULL, position);
+	for (size_t i = 0; i < ts->n; i++)
+		mark(ts, FILE_MARK_FILE, &ts->list[i]->file, position);
+}
+
 void tracks_begin(struct tracks *ts, const struct track *t, uint64_t position)
 {
 	(void)pthread_mutex_lock(&ts->mutex);
-	segments_begin(&ts->segments, position, t->file.id, t->read);
+	bool new = segments_begin(&ts->segments, position, t->file.id, t->read);
 	(void)pthread_mutex_unlock(&ts->mutex);
+	if (new)
+		mark_track(ts, FILE_MARK_BEGIN, t, position);
 }
 
 void tracks_read(struct tracks *ts, struct track *t, uint64_t offset, bool packed)
@@ -173,6 +204,8 @@ void tracks_done(struct tracks *ts, struct track *t, bool done)
 	(void)pthread_mutex_lock(&ts->mutex);
 	t->file.done = done;
 	(void)pthread_mutex_unlock(&ts->mutex);
+	if (done)
+		mark_track(ts, FILE_MARK_DONE, t, ts->marked);
 }
 
 void tracks_print(struct tracks *ts, struct track *t, const struct head *head)
@@ -194,9 +227,10 @@ void tracks_size(struct tracks *ts, struct track *t, uint64_t size)
 void tracks_gone(struct tracks *ts, struct track *t, uint64_t position)
 {
 	(void)pthread_mutex_lock(&ts->mutex);
-	segments_begin(&ts->segments, position, SEGMENT_NO_FILE, 0);
+	(void)segments_begin(&ts->segments, position, SEGMENT_NO_FILE, 0);
 	t->gone_at = position + 1;
 	(void)pthread_mutex_unlock(&ts->mutex);
+	mark_track(ts, FILE_MARK_GONE, t, position);
 }
 
 static bool is_over(const struct tracks *ts, const struct track *t, int64_t since_ms)

@@ -53,6 +53,9 @@ struct tracks {
 	unsigned n_lanes;
 	struct twin *twins;
 	size_t n_twins;
+	void (*mark)(void *context, uint64_t position, struct view text); /* optional: hears of each file_mark; the input's thread */
+	void *mark_context;
+	uint64_t marked;          /* position of the newest mark */
 };
 
 /* `state` and the lanes' (entries NULL: the same) as of options.position; all NULL: nothing is known. -EBADMSG with *err. */
@@ -82,6 +85,8 @@ void tracks_print(struct tracks *, struct track *, const struct head *); /* a lo
 void tracks_size(struct tracks *, struct track *, uint64_t size); /* as it is now */
 /* The byte of positions at `position` stands for its end: behind it, it is no more. */
 void tracks_gone(struct tracks *, struct track *, uint64_t position);
+/* On a first run, after the first look: all that is known, before anything is read (FILE_MARK_FIRST). */
+void tracks_mark_first(struct tracks *, uint64_t position);
 /* Forgets what is gone or done, has had no name since `since_ms`, and is settled. */
 void tracks_forget(struct tracks *, int64_t since_ms);
 

@@ -16,8 +16,10 @@
 #include "router/lane/chunk.h"
 #include "router/lane/lane_private.h"
 #include "router/lane/ledger.h"
+#include "router/lane/progress.h"
 #include "router/lane/record.h"
 #include "router/lane/spool.h"
+#include "router/lane/spool_segment.h"
 #include "router/output/output.h"
 
 enum {
@@ -36,6 +38,7 @@ struct stored {
 	struct stored *next;
 	struct batch *batch;            /* NULL: done */
 	uint64_t last;
+	uint64_t reached;               /* of a batch that is not done: its records up to here are; 0: none is */
 };
 
 struct backlog {
@@ -61,6 +64,8 @@ struct backlog {
 	struct decoder *decoder;
 	struct unwrap unwrap;
 	struct attributes attributes;
+	uint64_t *ends;                 /* by record of the batch that was appended last: where it is; 0: not in the spool */
+	uint32_t ends_room;
 };
 
 /* Brings the common total up to date with what this spool holds now. */
@@ -82,7 +87,11 @@ static bool has_room(const struct backlog *b, size_t more)
 int backlog_open(struct backlog **ret_backlog, struct lane *lane, const struct backlog_options *options, struct err *err)
 {
 	struct backlog *b = mem_zero(1, sizeof *b);
-	struct spool_options spool = { .folder = options->folder, .bytes_max = options->bytes_max };
+	struct spool_options spool = {
+		.folder = options->folder,
+		.bytes_max = options->bytes_max,
+		.forgotten = options->forgotten,
+	};
 	int r = spool_open(&b->spool, &spool, err);
 	if (r < 0) {
 		free(b);
@@ -94,6 +103,7 @@ int backlog_open(struct backlog **ret_backlog, struct lane *lane, const struct b
 	count_bytes(b);
 	/* What an earlier run left counts as received by this one, so that the sums agree. */
 	struct spool_state s = spool_state(b->spool);
+	progress_spool(lane->options.progress, lane->options.number, s.forgotten);
 	lane_account(lane, &(struct lane_counters){ .received_events = s.records, .spooled_events = s.records });
 	b->behind = s.records > 0;
 	lane->backlogged = b->behind;
@@ -124,6 +134,7 @@ static int sync_spool(struct backlog *b)
 	int r = spool_sync(b->spool);
 	if (r < 0) {
 		char text[LANE_TROUBLE_ROOM];
+		progress_distrust(b->lane->options.progress);
 		(void)snprintf(text, sizeof text, "the spool cannot be made durable: %s", strerror(-r));
 		lane_report(b->lane, text);
 		return r;
@@ -146,6 +157,7 @@ static void close_span_later(struct backlog *b, struct span *span)
 		b->spans = mem_resize(b->spans, b->spans_room * sizeof(struct span *));
 	}
 	b->spans[b->n_spans++] = span;
+	ledger_keep(span, b->lane->options.number);
 }
 
 /* The record, or the misfit behind the records, as the spool keeps it. False: it is done with. */
@@ -181,6 +193,17 @@ static unsigned gather(const struct backlog *b, const struct batch *batch, uint3
 	return n;
 }
 
+/* Where each of a group is, of which the last one ends at `last`. */
+static void note_ends(struct backlog *b, const struct batch *batch, uint32_t first, uint32_t end, uint64_t last)
+{
+	struct spool_record record;
+	for (uint32_t i = end; i-- > first;) {
+		bool is = make_record(b, batch, i, &record);
+		b->ends[i] = is ? last : 0;
+		last -= is ? frame_size(&record) : 0;
+	}
+}
+
 /*
  * Appends the events that are not done with, from *next on, which moves on. *ret_last: position of the last one. Where a group
  * has no room, one by one.
@@ -190,6 +213,8 @@ static int append(struct backlog *b, const struct batch *batch, uint32_t *next, 
 	struct spool_record records[SPOOL_APPEND_MAX];
 	uint64_t bytes;
 	unsigned n_max = SPOOL_APPEND_MAX;
+	if (b->ends_room < batch_events(batch))
+		b->ends = mem_resize(b->ends, (b->ends_room = batch_events(batch)) * sizeof *b->ends);
 	while (*next < batch_events(batch)) {
 		uint32_t end = *next;
 		unsigned n = gather(b, batch, &end, records, n_max, &bytes);
@@ -201,6 +226,7 @@ static int append(struct backlog *b, const struct batch *batch, uint32_t *next, 
 		}
 		if (e < 0)
 			return e;
+		note_ends(b, batch, *next, end, n ? *ret_last : 0);
 		*next = end;
 		b->unsynced_bytes += bytes;
 		if (n && !b->unsynced_since_ms)
@@ -224,6 +250,24 @@ static void say_room(struct backlog *b)
 	lane_report(b->lane, NULL);
 }
 
+/* From now on the ends of its records are places in the spool: the ledger has done with it. `first`: where the first one ends. */
+static void set_end(struct batch *batch, struct record *r, uint64_t first, uint64_t end)
+{
+	batch->start = first - 1;
+	r->end = end && end - batch->start <= UINT32_MAX ? (uint32_t)(end - batch->start) : 0;
+}
+
+static void take_ends(const struct backlog *b, struct batch *batch)
+{
+	uint32_t i = 0;
+	while (!b->ends[i])
+		i++;
+	const uint64_t first = b->ends[i];
+	for (i = 0; i < batch->n; i++)
+		set_end(batch, &batch->records[i], first, b->ends[i]);
+	batch->reached = batch->settled;
+}
+
 /* Without a batch: done already. */
 static void add_stored(struct backlog *b, struct batch *batch, uint64_t last)
 {
@@ -239,6 +283,13 @@ static void add_stored(struct backlog *b, struct batch *batch, uint64_t last)
 	b->tail = s;
 }
 
+void backlog_reach(struct backlog *b, struct batch *batch, uint64_t position)
+{
+	batch->stored->reached = position;
+	if (batch->stored == b->head)
+		progress_spool(b->lane->options.progress, b->lane->options.number, position);
+}
+
 static void forget_done(struct backlog *b)
 {
 	uint64_t last = 0;
@@ -252,6 +303,8 @@ static void forget_done(struct backlog *b)
 	}
 	if (last) {
 		spool_forget(b->spool, last);
+		progress_spool(b->lane->options.progress, b->lane->options.number,
+			b->head && b->head->reached ? b->head->reached : last);
 		count_bytes(b);
 		/* The read position is saved with the next fsync, soon: what was delivered since then comes again after a crash. */
 		b->forgot = true;
@@ -284,6 +337,7 @@ static bool store_taken(struct backlog *b)
 		}
 		close_span_later(b, batch->span);
 		batch->span = NULL;
+		take_ends(b, batch);
 		add_stored(b, batch, last);
 		batch_excuse(batch);
 		b->skip_to = last;
@@ -414,7 +468,7 @@ static bool belongs(const struct batch *batch, const struct spool_record *r)
 	       view_eq(r->cluster, view_of(batch->cluster));
 }
 
-static void add_record(struct backlog *b, struct batch *batch, const struct spool_record *r)
+static void add_record(struct backlog *b, struct batch *batch, const struct spool_record *r, uint64_t position)
 {
 	struct event e;
 	size_t end;
@@ -424,6 +478,7 @@ static void add_record(struct backlog *b, struct batch *batch, const struct spoo
 		return;
 	}
 	struct record *record = batch_add(batch);
+	set_end(batch, record, batch->n == 1 ? position : batch->start + 1, position);
 	record->bytes = keep(batch, r->event);
 	record->class_ = r->class_;
 	batch->bytes += r->event.len;
@@ -465,13 +520,13 @@ static struct batch *read_batch(struct backlog *b, struct batch *batch, uint64_t
 	while ((!batch || batch->bytes < bytes_max) && next_record(b, &r, &position)) {
 		if (batch && !belongs(batch, &r)) {
 			b->ahead = new_batch(b, &r);
-			add_record(b, b->ahead, &r);
+			add_record(b, b->ahead, &r, position);
 			b->ahead_last = position;
 			return batch;
 		}
 		if (!batch)
 			batch = new_batch(b, &r);
-		add_record(b, batch, &r);
+		add_record(b, batch, &r, position);
 		*last = position;
 	}
 	return batch;
@@ -551,5 +606,6 @@ void backlog_close(struct backlog *b)
 	decode_destroy(b->decoder);
 	unwrap_finish(&b->unwrap);
 	free(b->spans);
+	free(b->ends);
 	free(b);
 }

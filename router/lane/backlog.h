@@ -8,7 +8,9 @@
  * with the queue empty. So order is kept, and an event is in the spool before it waits long, whatever the collector does.
  *
  * Safe:    a span is closed in the ledger once its events are in the spool and fsynced. Many appends share one fsync.
- * kill -9: what the spool has not forgotten is sent again at the next start: at most what the sink held.
+ * kill -9: what the spool has not forgotten is sent again at the next start: at most what the sink held. The spool saves its
+ *          read position with its fsyncs; between them the progress (progress.h) has it, record by record. What was appended
+ *          survives a kill before it is fsynced, so the ledger hears at once that it is kept.
  * Full:    a spool at its limit, or a full disk, leaves batches in the queue: the lane is full, and its inputs wait. What the
  *          spool does hold is sent first; after it the queue goes straight to the sink, as long as there is no room.
  * Threads: the lane's worker; backlog_state any.
@@ -26,6 +28,7 @@ struct backlog_options {
 	const char *folder;      /* of the spool */
 	uint64_t bytes_max;
 	int64_t after_ms;        /* spool_after */
+	uint64_t forgotten;      /* as in spool_options */
 };
 
 /* Main's thread, before the worker. A spool that an earlier run left is gone on with. -errno with *err set. */
@@ -42,6 +45,8 @@ bool backlog_store_all(struct backlog *);
 bool backlog_behind(const struct backlog *); /* NULL: false */
 /* The next batch from the spool, or NULL. */
 struct batch *backlog_next(struct backlog *);
+/* The records of a batch that is in the spool have their outcomes, up to this position of the spool. */
+void backlog_reach(struct backlog *, struct batch *, uint64_t position);
 /* A batch that is in the spool has got all its outcomes. */
 void backlog_done(struct backlog *, struct batch *);
 

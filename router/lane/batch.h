@@ -43,6 +43,7 @@ struct record {
 	uint16_t rule;        /* of the classifier */
 	uint8_t class_;       /* enum audit_class */
 	uint8_t outcome;      /* enum record_outcome */
+	uint32_t end;         /* where its line ends, counted from batch->start; 0: it has no end of its own (an item of a list) */
 };
 #define BATCH_NO_TIME INT64_MIN
 
@@ -64,6 +65,9 @@ struct batch {
 	struct span *span;       /* closed by the lane; NULL in unit tests of outputs */
 	uint64_t end;            /* position of the input at the span's end; 0 where it came from a spool */
 	unsigned source;         /* number of the input, as in the configuration */
+	uint64_t start;          /* position that the records' ends count from: the span's, or (stored) the spool's */
+	uint32_t settled;        /* so many records, from the first on, have their outcome ... */
+	uint32_t reached;        /* ... and so many of them were told to the progress */
 	struct record *records;
 	struct view *rules;      /* ids, where they came from a spool; NULL: the classifier's (use batch_rule) */
 	uint32_t n, room;

@@ -3,6 +3,7 @@
  *
  *   { "version": 1,
  *     "crc32c": "0a1b2c3d",                   of the rest, compact and with its keys sorted; may be absent
+ *     "run": 4711,                            may be absent
  *     "inputs": { "apiserver": { "state": "...", "position": 123,
  *                                "lanes": { "siem": { "ADMIN_READ": { "state": null, "position": 150, "seq": 17 } } } } },
  *     "totals": { "siem": { "ADMIN_READ": { "received": 20, "delivered": 17, "dead": 0, "dropped": 0 } } } }
@@ -130,8 +131,10 @@ static int check_parts(struct checkpoint *c, struct err *err)
 	json_t *input;
 	c->inputs = json_object_get(c->root, "inputs");
 	c->totals = json_object_get(c->root, "totals");
-	if (!json_is_object(c->inputs) || !json_is_object(c->totals) || json_object_size(c->root) != 3)
-		return bad(c, err, "", "it does not have just version, crc32c, inputs and totals");
+	const json_t *run = json_object_get(c->root, "run");
+	if (!json_is_object(c->inputs) || !json_is_object(c->totals) || json_object_size(c->root) != (run ? 4 : 3) ||
+		(run && !is_number(run)))
+		return bad(c, err, "", "it does not have just version, crc32c, run, inputs and totals");
 	json_object_foreach(c->inputs, name, input) {
 		json_t *lanes = json_object_get(input, "lanes");
 		if (!json_is_object(input) || json_object_size(input) != 3 || !json_is_object(lanes) ||
@@ -277,6 +280,11 @@ static json_t *state_value(const char *state)
 	return state ? json_string(state) : json_null();
 }
 
+uint64_t checkpoint_run(const struct checkpoint *c)
+{
+	return value_of(c->root, "run");
+}
+
 static const char *state_of(const json_t *object)
 {
 	return json_string_value(json_object_get(object, "state")); /* NULL of null */
@@ -324,6 +332,18 @@ static void part_from_input(json_t *object)
 		json_object_foreach(classes, class_, lane)
 			if (!state_of(lane))
 				put(lane, "state", state_value(state));
+}
+
+void checkpoint_begin(struct checkpoint *c, uint64_t run)
+{
+	const char *name, *output, *class_;
+	json_t *input, *classes, *lane;
+	put(c->root, "run", number(run));
+	json_object_foreach(c->inputs, name, input)
+		json_object_foreach(json_object_get(input, "lanes"), output, classes)
+			json_object_foreach(classes, class_, lane)
+				put(lane, "position", number(value_of(input, "position")));
+	changed(c);
 }
 
 void checkpoint_set_input(struct checkpoint *c, const struct checkpoint_input *input)

@@ -7,6 +7,8 @@
  *          never skipped.
  * State:   an input says in JSON of its own what it needs to go on from a position (file: device, inode, fingerprint and
  *          offset of each file); the checkpoint keeps it as it is, for the input and for each lane that is ahead of it.
+ * Run:     each start draws a number and writes it here before anything is read: what else is kept of that run (progress.h) has
+ *          it too, and counts beside this checkpoint only.
  * Keeps:   inputs and lanes that are not in today's configuration stay in the file: an output that is taken out for a day
  *          goes on where it was.
  * Damage:  a file that cannot be read, is damaged or of a newer version is an error that names it: never a silent start from
@@ -50,6 +52,14 @@ struct checkpoint_input {
  */
 int checkpoint_open(struct checkpoint **ret_checkpoint, const char *state_dir, struct err *err);
 void checkpoint_close(struct checkpoint *); /* NULL is fine; gives the lock back */
+
+/* Of the run that wrote the file; 0: there is no file, or it does not say. */
+uint64_t checkpoint_run(const struct checkpoint *);
+/*
+ * A run begins, and its positions go on from each input's: so those of all lanes are the same as their input's now, and a lane
+ * that is ahead has a state of its own that says so. Then checkpoint_write, before the first position of this run is settled.
+ */
+void checkpoint_begin(struct checkpoint *, uint64_t run);
 
 /* What the file said, or was last told, of this input; NULL: nothing. Valid until the next checkpoint_set_*. */
 const struct checkpoint_input *checkpoint_find_input(struct checkpoint *, const char *name);

@@ -236,6 +236,7 @@ static int open_backlog(struct lane *l, struct err *err)
 		.folder = l->options.spool_folder,
 		.bytes_max = l->options.output->common.spool_max,
 		.after_ms = l->options.output->common.spool_after_ms,
+		.forgotten = l->options.spool_forgotten,
 	};
 	return backlog_open(&l->backlog, l, &options, err);
 }

@@ -29,6 +29,7 @@ struct config;
 struct config_output;
 struct dead_letters;
 struct lane;
+struct progress;
 struct span;
 
 /*
@@ -71,6 +72,8 @@ struct lane_options {
 	struct lane *leader;         /* of its group; NULL: it leads itself */
 	const struct commit_host *commits; /* of exactly-once outputs; NULL: another */
 	const char *instance;        /* which router this is (instance.h) */
+	struct progress *progress;   /* NULL: none; outlives the lane */
+	uint64_t spool_forgotten;    /* as in spool_options */
 };
 
 /*

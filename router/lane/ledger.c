@@ -1,6 +1,9 @@
 /*
  * Spans of an input stand in a list in the order of the source. Closed spans leave it from its head only, so the head's
  * start is the input's settled position; a lane's is the start of the first span that is open for it.
+ *
+ * What is kept (ledger.h) runs ahead of that: each lane has a pointer to the first span of which it has not kept all, which
+ * only moves on, so that a close costs the same whatever another lane has open.
  */
 #include "router/lane/ledger.h"
 
@@ -10,6 +13,13 @@
 #include <string.h>
 
 #include "router/base/buf.h"
+#include "router/lane/progress.h"
+
+/* A lane's part of a span. */
+struct part {
+	uint64_t first_seq;
+	uint64_t position, events; /* reached: so many events, up to there; events 0: nothing */
+};
 
 struct span {
 	struct ledger *ledger;
@@ -18,10 +28,12 @@ struct span {
 	uint64_t number;                       /* in order */
 	bool committed;
 	unsigned held;                         /* things that no span has yet */
+	bool had_held;                         /* things stood between its events that may not be where these are */
 	uint64_t held_until;                   /* number of the last span that has such a thing, if above its own */
 	unsigned lanes_open;
-	uint64_t *first_seq;                   /* n_lanes */
 	uint64_t open[LEDGER_LANES_MAX / 64];  /* one bit a lane */
+	uint64_t unkept[LEDGER_LANES_MAX / 64]; /* the same: open, and not kept */
+	struct part parts[];                   /* n_lanes */
 };
 
 struct ledger {
@@ -32,6 +44,9 @@ struct ledger {
 	uint64_t opened;         /* spans so far */
 	uint64_t *closed;        /* n_lanes: spans that the lane has closed */
 	uint64_t *next_seq;      /* n_lanes: as of the newest span's end; filled by the next ledger_open */
+	struct span **unkept;    /* n_lanes: the first span that is not committed, or of which not all is kept; NULL: none */
+	struct progress *progress;
+	size_t input;
 	void (*news)(void *context);
 	void *context;
 };
@@ -44,16 +59,11 @@ int ledger_create(struct ledger **ret_ledger, unsigned n_lanes, void (*news)(voi
 	l->n_lanes = n_lanes;
 	l->next_seq = mem_zero(n_lanes, sizeof *l->next_seq);
 	l->closed = mem_zero(n_lanes, sizeof *l->closed);
+	l->unkept = mem_zero(n_lanes, sizeof(struct span *));
 	l->news = news;
 	l->context = context;
 	*ret_ledger = l;
 	return 0;
-}
-
-static void span_free(struct span *s)
-{
-	free(s->first_seq);
-	free(s);
 }
 
 void ledger_destroy(struct ledger *l)
@@ -62,22 +72,71 @@ void ledger_destroy(struct ledger *l)
 		return;
 	while (l->head) {
 		struct span *next = l->head->next;
-		span_free(l->head);
+		free(l->head);
 		l->head = next;
 	}
 	(void)pthread_mutex_destroy(&l->mutex);
 	free(l->next_seq);
 	free(l->closed);
+	free(l->unkept);
 	free(l);
+}
+
+/* Under the mutex. Where the lane has kept all that is before it. */
+static void tell_progress(struct ledger *l, unsigned lane)
+{
+	const struct span *s = l->unkept[lane];
+	uint64_t position, seq;
+	if (!l->progress)
+		return;
+	if (!s) {
+		position = l->tail ? l->tail->end : l->position;
+		seq = l->next_seq[lane];
+	} else {
+		const struct part *p = &s->parts[lane];
+		bool reached = p->events && !s->had_held;
+		position = reached ? p->position : s->start;
+		seq = p->first_seq + (reached ? p->events : 0);
+	}
+	progress_settle(l->progress, l->input, lane, position, seq);
+}
+
+/* Has the lane kept all that it has of the span itself? */
+static bool has_kept(const struct span *s, unsigned lane)
+{
+	return s->committed && !(s->unkept[lane / 64] & 1ull << (lane % 64));
+}
+
+/* And of what was held of it, too? */
+static bool has_kept_all(const struct span *s, unsigned lane)
+{
+	if (s->held || !has_kept(s, lane))
+		return false;
+	for (const struct span *later = s->next; later && later->number <= s->held_until; later = later->next)
+		if (!has_kept(later, lane))
+			return false;
+	return true;
+}
+
+/* Under the mutex, when `changed` has changed for the lane: its pointer goes on past what is kept. */
+static void keep_on(struct ledger *l, unsigned lane, const struct span *changed)
+{
+	struct span *s = l->unkept[lane], *before = s;
+	if (!s || (s != changed && s->held_until < changed->number))
+		return;
+	while (s && has_kept_all(s, lane))
+		s = s->next;
+	l->unkept[lane] = s;
+	if (s != before)
+		tell_progress(l, lane);
 }
 
 struct span *ledger_open(struct ledger *l, const uint64_t *first_seq)
 {
-	struct span *s = mem_zero(1, sizeof *s);
+	struct span *s = mem_zero(1, sizeof *s + l->n_lanes * sizeof *s->parts);
 	s->ledger = l;
-	s->first_seq = mem_alloc(l->n_lanes * sizeof *s->first_seq);
-	if (l->n_lanes)
-		memcpy(s->first_seq, first_seq, l->n_lanes * sizeof *s->first_seq);
+	for (unsigned i = 0; i < l->n_lanes; i++)
+		s->parts[i].first_seq = first_seq[i];
 	(void)pthread_mutex_lock(&l->mutex);
 	assert(!l->tail || l->tail->committed);
 	s->start = l->tail ? l->tail->end : l->position;
@@ -87,6 +146,9 @@ struct span *ledger_open(struct ledger *l, const uint64_t *first_seq)
 	else
 		l->head = s;
 	l->tail = s;
+	for (unsigned i = 0; i < l->n_lanes; i++)
+		if (!l->unkept[i])
+			l->unkept[i] = s;
 	(void)pthread_mutex_unlock(&l->mutex);
 	return s;
 }
@@ -125,7 +187,7 @@ static void finish(struct ledger *l, struct span *done)
 	(void)pthread_mutex_unlock(&l->mutex);
 	while (done) {
 		struct span *next = done->next;
-		span_free(done);
+		free(done);
 		done = next;
 	}
 	if (news && l->news)
@@ -140,6 +202,7 @@ void ledger_join(struct span *s, unsigned lane)
 	(void)pthread_mutex_lock(&l->mutex);
 	assert(!s->committed && !(s->open[lane / 64] & bit));
 	s->open[lane / 64] |= bit;
+	s->unkept[lane / 64] |= bit;
 	s->lanes_open++;
 	(void)pthread_mutex_unlock(&l->mutex);
 }
@@ -153,6 +216,8 @@ void ledger_commit(struct span *s, uint64_t end, const uint64_t *next_seq)
 	s->committed = true;
 	if (l->n_lanes)
 		memcpy(l->next_seq, next_seq, l->n_lanes * sizeof *l->next_seq);
+	for (unsigned i = 0; i < l->n_lanes; i++)
+		keep_on(l, i, s);
 	finish(l, settle(l));
 }
 
@@ -163,9 +228,36 @@ void ledger_close(struct span *s, unsigned lane)
 	(void)pthread_mutex_lock(&l->mutex);
 	assert(s->open[lane / 64] & bit);
 	s->open[lane / 64] &= ~bit;
+	s->unkept[lane / 64] &= ~bit;
 	s->lanes_open--;
 	l->closed[lane]++;
+	keep_on(l, lane, s);
 	finish(l, settle(l));
+}
+
+void ledger_reach(struct span *s, unsigned lane, uint64_t position, uint64_t events)
+{
+	struct ledger *l = s->ledger;
+	struct part *p = &s->parts[lane];
+	(void)pthread_mutex_lock(&l->mutex);
+	assert(s->open[lane / 64] & 1ull << (lane % 64));
+	assert(events >= p->events && position >= s->start && position >= p->position);
+	p->position = position;
+	p->events = events;
+	if (l->unkept[lane] == s)
+		tell_progress(l, lane);
+	(void)pthread_mutex_unlock(&l->mutex);
+}
+
+void ledger_keep(struct span *s, unsigned lane)
+{
+	struct ledger *l = s->ledger;
+	uint64_t bit = 1ull << (lane % 64);
+	(void)pthread_mutex_lock(&l->mutex);
+	assert(s->open[lane / 64] & bit);
+	s->unkept[lane / 64] &= ~bit;
+	keep_on(l, lane, s);
+	(void)pthread_mutex_unlock(&l->mutex);
 }
 
 void ledger_hold(struct span *s)
@@ -174,6 +266,7 @@ void ledger_hold(struct span *s)
 	(void)pthread_mutex_lock(&l->mutex);
 	assert(!s->committed);
 	s->held++;
+	s->had_held = true;
 	(void)pthread_mutex_unlock(&l->mutex);
 }
 
@@ -203,7 +296,7 @@ static struct ledger_lane lane_position(const struct ledger *l, unsigned lane)
 	for (const struct span *s = l->head; s; s = s->next)
 		if (!s->committed || s->held || s->open[lane / 64] & 1ull << (lane % 64)) {
 			s = first_that_needs(l, s);
-			return (struct ledger_lane){ s->start, s->first_seq[lane], closed };
+			return (struct ledger_lane){ s->start, s->parts[lane].first_seq, closed };
 		}
 	return (struct ledger_lane){ l->tail ? l->tail->end : l->position, l->next_seq[lane], closed };
 }
@@ -221,14 +314,11 @@ uint64_t ledger_positions(struct ledger *l, struct ledger_lane *ret_lanes)
 void ledger_numbers(struct ledger *l, uint64_t position, uint64_t *ret_seq)
 {
 	(void)pthread_mutex_lock(&l->mutex);
-	const uint64_t *seq = l->next_seq;
-	for (const struct span *s = l->head; s; s = s->next)
-		if (s->start >= position) {
-			seq = s->first_seq;
-			break;
-		}
-	if (l->n_lanes)
-		memcpy(ret_seq, seq, l->n_lanes * sizeof *seq);
+	const struct span *s = l->head;
+	while (s && s->start < position)
+		s = s->next;
+	for (unsigned i = 0; i < l->n_lanes; i++)
+		ret_seq[i] = s ? s->parts[i].first_seq : l->next_seq[i];
 	(void)pthread_mutex_unlock(&l->mutex);
 }
 
@@ -260,6 +350,17 @@ void ledger_start(struct ledger *l, uint64_t position, const uint64_t *next_seq)
 	l->position = position;
 	if (l->n_lanes)
 		memcpy(l->next_seq, next_seq, l->n_lanes * sizeof *l->next_seq);
+	(void)pthread_mutex_unlock(&l->mutex);
+}
+
+void ledger_watch(struct ledger *l, struct progress *progress, size_t input)
+{
+	(void)pthread_mutex_lock(&l->mutex);
+	assert(!l->head);
+	l->progress = progress;
+	l->input = input;
+	for (unsigned i = 0; i < l->n_lanes; i++)
+		tell_progress(l, i);
 	(void)pthread_mutex_unlock(&l->mutex);
 }
 

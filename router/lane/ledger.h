@@ -11,13 +11,18 @@
  *            is the lowest of its lanes', and of what the input has not handed over yet.
  * kill -9:   anywhere: the persisted position is older than or equal to what is settled, so events are sent again,
  *            never skipped.
+ * Kept:      what survives kill -9 by itself, though perhaps not power loss yet, is told by ledger_reach and ledger_keep; what is
+ *            closed is kept too. How far each lane has kept all goes to the progress (progress.h), event by event within a
+ *            span: so what comes again after a kill is what no outcome was known of.
  * Threads:   ledger_open by the input's thread; ledger_close by lanes; ledger_positions by main. One mutex an input,
  *            taken once a chunk and lane, never an event.
  */
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct ledger; /* of one input */
+struct progress;
 struct span;
 
 enum { LEDGER_LANES_MAX = 256 };
@@ -43,6 +48,13 @@ void ledger_join(struct span *, unsigned lane);
 void ledger_commit(struct span *, uint64_t end, const uint64_t *next_seq);
 /* The lane is done with the span. Once for each ledger_join. */
 void ledger_close(struct span *, unsigned lane);
+/*
+ * The first `events` of the lane's events in the span, which are all that end at or before `position`, need not come again after
+ * kill -9. More each time. Before ledger_close.
+ */
+void ledger_reach(struct span *, unsigned lane, uint64_t position, uint64_t events);
+/* None of the lane's events in the span need. Before ledger_close. */
+void ledger_keep(struct span *, unsigned lane);
 
 /*
  * Something of this span is kept for later: it will be routed in another span, together with what comes there. Until that one
@@ -69,4 +81,6 @@ void ledger_numbers(struct ledger *, uint64_t position, uint64_t *ret_seq);
 uint64_t ledger_reach(struct ledger *, const uint64_t *lanes, uint64_t from);
 /* Where it starts, from a checkpoint: before the first ledger_open. */
 void ledger_start(struct ledger *, uint64_t position, const uint64_t *next_seq);
+/* From now on the progress (NULL: none) hears of this ledger as of input number `input`. Before the first ledger_open. */
+void ledger_watch(struct ledger *, struct progress *, size_t input);
 bool ledger_idle(struct ledger *); /* nothing is open */

@@ -113,6 +113,27 @@ void lane_list_add(struct lane *l, struct batch *b)
 	l->taken_tail = b;
 }
 
+/*
+ * Tells how far all records of a batch have their outcome: these need not come again after kill -9. Also when it is done: its
+ * span may stay without an end for long, while the input waits for another lane.
+ */
+static void reach(struct batch *b)
+{
+	const struct record *r = b->records;
+	if (b->n_misfits)
+		return; /* where these stood between the records is not known any more */
+	while (b->settled < b->n && (r[b->settled].outcome == RECORD_DELIVERED || r[b->settled].outcome == RECORD_DEAD))
+		b->settled++;
+	if (b->settled == b->reached || !b->settled || !r[b->settled - 1].end)
+		return;
+	b->reached = b->settled;
+	uint64_t position = b->start + r[b->settled - 1].end;
+	if (b->stored)
+		backlog_reach(b->lane->backlog, b, position);
+	else if (b->span)
+		ledger_reach(b->span, b->lane->options.number, position, b->settled);
+}
+
 /* So many of its records have an outcome that is settled; the last one ends the batch. */
 static void outcome(struct batch *b, uint32_t count)
 {
@@ -121,6 +142,8 @@ static void outcome(struct batch *b, uint32_t count)
 	b->open -= count;
 	if (l)
 		l->progress_ms = clock_steady_ms();
+	if (l && (b->open || !b->stored))
+		reach(b);
 	if (b->open)
 		return;
 	if (l) {

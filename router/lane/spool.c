@@ -288,6 +288,14 @@ static bool number_from_disk(struct spool *s, uint64_t first, uint64_t position,
 	return found;
 }
 
+bool spool_has(struct spool *s, uint64_t position)
+{
+	uint64_t first, number;
+	if (position == spool_end(s))
+		return true;
+	return segment_of(s, position, &first) && number_from_disk(s, first, position, &number);
+}
+
 void spool_forget_to(struct spool *s, uint64_t position)
 {
 	uint64_t first, number = 0;
@@ -324,6 +332,7 @@ struct spool_state spool_state(const struct spool *spool)
 	struct spool_state state = {
 		.bytes = spool_end(s) - s->forgotten,
 		.records = s->next_number - s->forgotten_number,
+		.forgotten = s->forgotten,
 		.torn_bytes = s->torn_bytes,
 		.damaged = s->damaged,
 	};

@@ -27,6 +27,7 @@ struct spool;
 struct spool_options {
 	const char *folder;      /* made if absent, mode 0700 */
 	uint64_t bytes_max;      /* of all segments together */
+	uint64_t forgotten;      /* all up to this position was delivered, says who kept it elsewhere; no place of a record: not believed */
 	uint64_t segment_bytes;  /* a segment is closed once it has so many, or a quarter of bytes_max; 0: 16 MiB */
 };
 
@@ -66,6 +67,7 @@ void spool_rewind(struct spool *);
 
 struct spool_state {
 	uint64_t bytes, records;      /* held: appended and not forgotten; exact but for what is damaged */
+	uint64_t forgotten;           /* the position up to which it was */
 	uint64_t torn_bytes, damaged; /* cut at open; skipped by spool_next */
 };
 struct spool_state spool_state(const struct spool *);

@@ -221,6 +221,8 @@ int spool_open_files(struct spool **ret_spool, const struct spool_options *optio
 		return r;
 	}
 	s->durable = spool_end(s);
+	if (options->forgotten > s->forgotten && spool_has(s, options->forgotten))
+		spool_forget_to(s, options->forgotten);
 	s->reader.position = s->forgotten;
 	spool_drop_forgotten(s);
 	*ret_spool = s;

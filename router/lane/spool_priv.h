@@ -64,6 +64,8 @@ void spool_push_segment(struct spool *, const struct segment *); /* under lock, 
 int spool_start_segment(struct spool *, uint64_t first, uint64_t number);
 /* Closes the reader's file; what spool_next returned last stays valid. */
 void spool_reader_leave(struct spool *);
+/* Is that the end, or the place of a record? At open. */
+bool spool_has(struct spool *, uint64_t position);
 /* Everything up to `position` needs no keeping: moves `forgotten` and removes whole segments. The reader's thread. */
 void spool_forget_to(struct spool *, uint64_t position);
 /* Removes segments of which nothing is held, except the active one. Any thread. */

@@ -298,7 +298,8 @@ static const struct setting rows[] = {
 	{ .key = "batch_wait", .type = SETTING_TIME, .offset = AT(batch_wait_ms), .initial = "1s", .min = "0",
 		.max = "1h", .help = "How long the first event of a request waits for others." },
 	{ .key = "in_flight", .type = SETTING_INT, .offset = AT(in_flight), .initial = "2", .min = "1", .max = "64",
-		.help = "Requests at a time, for each class. 1 keeps the order of events." },
+		.help = "Requests at a time, for each class. 1 keeps the order of events. None is sent while the one that is so many "
+			"before it has no answer: so no more than these come again after a crash." },
 	{ .key = "timeout", .type = SETTING_TIME, .offset = AT(timeout_ms), .initial = "30s", .min = "1ms",
 		.max = "1h", .help = "Longest time for a request and its answer." },
 	{ .key = "connect_timeout", .type = SETTING_TIME, .offset = AT(connect_timeout_ms), .initial = "10s",

@@ -66,7 +66,6 @@ static void settled(struct sink *s, uint64_t bytes)
 static void go_on(struct sink *s, struct http_request *r)
 {
 	size_t room_max = s->settings->batch_bytes * BODY_ROOM_FACTOR;
-	s->n_active--;
 	if (parcel_window(&r->parcel)) {
 		parcel_build(&r->parcel, s->target.format, &s->context);
 		pack_body(s, r);
@@ -118,8 +117,6 @@ static void send_request(struct sink *s, struct http_request *r)
 	struct http_auth *auth = &s->target.auth;
 	if (r->state == HTTP_WAITING)
 		lane_count_retry(s->lane);
-	else
-		s->n_active++;
 	(void)http_auth_refresh(auth, !http_auth_ready(auth));
 	if (!http_auth_ready(auth)) {
 		char what[TROUBLE_ROOM], problem[TROUBLE_ROOM];
@@ -137,14 +134,26 @@ static void send_request(struct sink *s, struct http_request *r)
 	r->state = HTTP_FLYING;
 }
 
+/* The first ticket that may not go yet: no request is more than in_flight after one without an answer. */
+static uint64_t window_end(const struct sink *s)
+{
+	uint64_t oldest = s->next_ticket;
+	for (unsigned i = 0; i < s->n_requests; i++) {
+		const struct http_request *r = &s->requests[i];
+		if (r->state != HTTP_FREE && r->state != HTTP_FILLING && r->ticket < oldest)
+			oldest = r->ticket;
+	}
+	return oldest + (unsigned)s->settings->in_flight;
+}
+
 /* The request with the lowest ticket among those that may be sent now, or NULL. */
 static struct http_request *find_due(struct sink *s, int64_t now_ms)
 {
 	struct http_request *due = NULL;
-	bool room = s->n_active < (unsigned)s->settings->in_flight;
+	const uint64_t end = window_end(s);
 	for (unsigned i = 0; i < s->n_requests; i++) {
 		struct http_request *r = &s->requests[i];
-		bool may = (r->state == HTTP_READY && room) || (r->state == HTTP_WAITING && r->due_ms <= now_ms);
+		bool may = (r->state == HTTP_READY && r->ticket < end) || (r->state == HTTP_WAITING && r->due_ms <= now_ms);
 		if (may && (!due || r->ticket < due->ticket))
 			due = r;
 	}

@@ -3,7 +3,8 @@
  * http_sink -- the requests of one sink: which is sent when, and what its outcome means for the events.
  *
  * A sink has in_flight + 1 requests: so many are on their way or wait for their next try, and one more is filled
- * meanwhile. With in_flight 1 the one that waits holds all after it, so that the order stays.
+ * meanwhile. One that waits holds all that are in_flight or more after it: with in_flight 1 the order stays, and after kill -9
+ * no more than in_flight requests' events, and those whose answers were lost, come again.
  *
  * Private to http.c and http_sink.c. Threads: all of a sink is its lane's worker's.
  */
@@ -24,7 +25,7 @@ struct sink {
 	struct http_pack *pack;
 	CURLM *multi;
 	struct http_request *requests;
-	unsigned n_requests, n_active; /* active: FLYING or WAITING */
+	unsigned n_requests;
 	struct http_request *filling;  /* NULL: none */
 	uint64_t next_ticket;
 	uint64_t random;

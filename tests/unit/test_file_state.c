@@ -99,6 +99,139 @@ static void states_are_joined(void **state)
 	file_state_finish(&all);
 }
 
+/* ---- advance ---- */
+
+static char *state_text(uint64_t next_id, struct file_record *files, size_t n)
+{
+	return file_state_print(&(struct file_state){ .next_id = next_id, .files = files, .n = n });
+}
+
+static struct input_mark mark(uint64_t position, enum file_mark kind, uint64_t id, uint64_t offset)
+{
+	struct file_record f = file(id, offset, kind != FILE_MARK_BEGIN);
+	return (struct input_mark){ position, view_of(file_mark_print(kind, &(struct file_state){ .next_id = id + 1, .files = &f, .n = 1 })) };
+}
+
+static void free_marks(struct input_mark *marks, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		free((char *)marks[i].text.ptr);
+}
+
+static void assert_offset(const char *state, uint64_t id, uint64_t offset, bool done)
+{
+	struct file_state s;
+	struct err err;
+	assert_non_null(state);
+	assert_int_equal(file_state_parse(&s, state, &err), 0);
+	struct lane_offset o = file_state_of(&s, id);
+	assert_true(o.offset == offset);
+	assert_int_equal(o.done, done);
+	file_state_finish(&s);
+}
+
+/* File 0 from 100 to 150 (position 1000 on), rotated: then file 1, new, to its end, file 2, new, and 0 once more. */
+static void a_state_moves_on_by_marks(void **state)
+{
+	struct file_record files[] = { file(0, 100, false) };
+	struct input_mark marks[] = {
+		mark(1000, FILE_MARK_BEGIN, 0, 100),
+		mark(1000, FILE_MARK_DONE, 0, 150),
+		mark(1050, FILE_MARK_BEGIN, 2, 0),
+		mark(1060, FILE_MARK_BEGIN, 1, 5),
+		mark(1080, FILE_MARK_BEGIN, 0, 150),
+	};
+	_free_ char *known = state_text(1, files, 1);
+	(void)state;
+	_free_ char *in_first = file_state_advance(known, 1000, 1020, marks, 5);
+	assert_offset(in_first, 0, 120, false);
+	assert_offset(in_first, 1, 5, false); /* known, and not begun */
+	assert_offset(in_first, 2, 0, false);
+	_free_ char *at_end = file_state_advance(known, 1000, 1050, marks, 5);
+	assert_offset(at_end, 0, 150, true);
+	assert_offset(at_end, 2, 0, false);
+	_free_ char *in_third = file_state_advance(known, 1010, 1070, marks, 5);
+	assert_offset(in_third, 0, 150, true);
+	assert_offset(in_third, 2, 10, false);
+	assert_offset(in_third, 1, 15, false);
+	_free_ char *grown = file_state_advance(known, 1000, 1090, marks, 5);
+	assert_offset(grown, 0, 160, false);
+	assert_offset(grown, 1, 25, false);
+	free_marks(marks, 5);
+}
+
+static void a_lane_that_was_ahead_stays_ahead(void **state)
+{
+	struct file_record files[] = { file(0, 180, false) };
+	struct input_mark marks[] = { mark(1000, FILE_MARK_BEGIN, 0, 100), mark(1200, FILE_MARK_BEGIN, 1, 0) };
+	_free_ char *known = state_text(3, files, 1); /* file 1 was none of this lane's any more */
+	(void)state;
+	_free_ char *behind = file_state_advance(known, 1000, 1020, marks, 2);
+	assert_offset(behind, 0, 180, false);
+	_free_ char *beyond = file_state_advance(known, 1000, 1250, marks, 2);
+	assert_offset(beyond, 0, 300, false);
+	assert_offset(beyond, 1, UINT64_MAX, true);
+	free_marks(marks, 2);
+}
+
+static void a_file_that_is_gone_is_none_any_more(void **state)
+{
+	struct file_record files[] = { file(0, 100, false), file(1, 0, false) };
+	struct input_mark marks[] = { mark(1000, FILE_MARK_GONE, 0, 100), mark(1001, FILE_MARK_BEGIN, 1, 0) };
+	_free_ char *known = state_text(2, files, 2);
+	(void)state;
+	_free_ char *before = file_state_advance(known, 1000, 1000, marks, 2);
+	assert_offset(before, 0, 100, false);
+	_free_ char *after = file_state_advance(known, 1000, 1011, marks, 2);
+	assert_offset(after, 0, UINT64_MAX, true);
+	assert_offset(after, 1, 10, false);
+	free_marks(marks, 2);
+}
+
+/* Nothing is guessed: a first mark that is behind `from`, one that was too long or is damaged, positions that step back. */
+static void what_the_marks_do_not_cover_is_not_told(void **state)
+{
+	struct file_record files[] = { file(0, 100, false) };
+	struct input_mark marks[] = { mark(1000, FILE_MARK_BEGIN, 0, 100), mark(1050, FILE_MARK_BEGIN, 0, 0) };
+	struct input_mark changed[2];
+	static const char *const damaged[] = { "", "b", "x{}", "b{\"version\":1}", "b{\"version\":1,\"next_id\":1,\"files\":[]}" };
+	_free_ char *known = state_text(1, files, 1);
+	(void)state;
+	assert_null(file_state_advance(known, 999, 1010, marks, 2));
+	assert_null(file_state_advance(known, 1010, 1009, marks, 2));
+	assert_null(file_state_advance(known, 1000, 1010, marks, 0));
+	assert_null(file_state_advance(NULL, 1000, 1010, marks, 2));
+	assert_null(file_state_advance("{}", 1000, 1010, marks, 2));
+	memcpy(changed, marks, sizeof marks);
+	changed[1].text = (struct view){ 0 };
+	assert_null(file_state_advance(known, 1000, 1010, changed, 2));
+	for (size_t i = 0; i < sizeof damaged / sizeof *damaged; i++) {
+		changed[1].text = view_of(damaged[i]);
+		assert_null(file_state_advance(known, 1000, 1010, changed, 2));
+	}
+	changed[1] = marks[1];
+	changed[1].position = 900;
+	assert_null(file_state_advance(known, 1000, 1010, changed, 2));
+	free_marks(marks, 2);
+}
+
+static void a_first_run_has_its_state_in_a_mark(void **state)
+{
+	struct input_mark marks[] = {
+		{ 0, VIEW("w{\"version\":1,\"next_id\":2,\"files\":[]}") },
+		mark(0, FILE_MARK_FILE, 0, 77),
+		mark(0, FILE_MARK_FILE, 1, 5),
+		mark(0, FILE_MARK_BEGIN, 2, 0),
+	};
+	(void)state;
+	_free_ char *advanced = file_state_advance(NULL, 0, 30, marks, 4);
+	assert_offset(advanced, 0, 77, true);
+	assert_offset(advanced, 1, 5, true);
+	assert_offset(advanced, 2, 30, false);
+	assert_null(file_state_advance(NULL, 0, 30, marks + 1, 3)); /* the ring went round: nobody knows what is missing */
+	free_marks(marks + 1, 3);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -106,6 +239,11 @@ int main(void)
 		cmocka_unit_test(damage_is_refused),
 		cmocka_unit_test(lanes_know_what_they_have),
 		cmocka_unit_test(states_are_joined),
+		cmocka_unit_test(a_state_moves_on_by_marks),
+		cmocka_unit_test(a_lane_that_was_ahead_stays_ahead),
+		cmocka_unit_test(a_file_that_is_gone_is_none_any_more),
+		cmocka_unit_test(what_the_marks_do_not_cover_is_not_told),
+		cmocka_unit_test(a_first_run_has_its_state_in_a_mark),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -74,6 +74,13 @@ uint64_t feed_events(const struct feed *f)
 	return 0;
 }
 
+void feed_mark(struct feed *f, uint64_t position, struct view text)
+{
+	(void)f;
+	(void)position;
+	(void)text;
+}
+
 uint64_t feed_broken(const struct feed *f)
 {
 	(void)f;
