@@ -64,8 +64,6 @@ struct backlog {
 	struct decoder *decoder;
 	struct unwrap unwrap;
 	struct attributes attributes;
-	uint64_t *ends;                 /* by record of the batch that was appended last: where it is; 0: not in the spool */
-	uint32_t ends_room;
 };
 
 /* Brings the common total up to date with what this spool holds now. */
@@ -193,17 +191,6 @@ static unsigned gather(const struct backlog *b, const struct batch *batch, uint3
 	return n;
 }
 
-/* Where each of a group is, of which the last one ends at `last`. */
-static void note_ends(struct backlog *b, const struct batch *batch, uint32_t first, uint32_t end, uint64_t last)
-{
-	struct spool_record record;
-	for (uint32_t i = end; i-- > first;) {
-		bool is = make_record(b, batch, i, &record);
-		b->ends[i] = is ? last : 0;
-		last -= is ? frame_size(&record) : 0;
-	}
-}
-
 /*
  * Appends the events that are not done with, from *next on, which moves on. *ret_last: position of the last one. Where a group
  * has no room, one by one.
@@ -213,8 +200,6 @@ static int append(struct backlog *b, const struct batch *batch, uint32_t *next, 
 	struct spool_record records[SPOOL_APPEND_MAX];
 	uint64_t bytes;
 	unsigned n_max = SPOOL_APPEND_MAX;
-	if (b->ends_room < batch_events(batch))
-		b->ends = mem_resize(b->ends, (b->ends_room = batch_events(batch)) * sizeof *b->ends);
 	while (*next < batch_events(batch)) {
 		uint32_t end = *next;
 		unsigned n = gather(b, batch, &end, records, n_max, &bytes);
@@ -226,7 +211,6 @@ static int append(struct backlog *b, const struct batch *batch, uint32_t *next, 
 		}
 		if (e < 0)
 			return e;
-		note_ends(b, batch, *next, end, n ? *ret_last : 0);
 		*next = end;
 		b->unsynced_bytes += bytes;
 		if (n && !b->unsynced_since_ms)
@@ -250,21 +234,24 @@ static void say_room(struct backlog *b)
 	lane_report(b->lane, NULL);
 }
 
-/* From now on the ends of its records are places in the spool: the ledger has done with it. `first`: where the first one ends. */
-static void set_end(struct batch *batch, struct record *r, uint64_t first, uint64_t end)
+static void set_end(const struct batch *batch, struct record *r, uint64_t end)
 {
-	batch->start = first - 1;
-	r->end = end && end - batch->start <= UINT32_MAX ? (uint32_t)(end - batch->start) : 0;
+	r->end = end - batch->start <= UINT32_MAX ? (uint32_t)(end - batch->start) : 0;
 }
 
-static void take_ends(const struct backlog *b, struct batch *batch)
+/* All of it was appended, up to `last`: from now on the ends of its records are places in the spool. */
+static void take_ends(const struct backlog *b, struct batch *batch, uint64_t last)
 {
-	uint32_t i = 0;
-	while (!b->ends[i])
-		i++;
-	const uint64_t first = b->ends[i];
-	for (i = 0; i < batch->n; i++)
-		set_end(batch, &batch->records[i], first, b->ends[i]);
+	struct spool_record record;
+	batch->start = last;
+	for (uint32_t i = 0; i < batch_events(batch); i++)
+		batch->start -= make_record(b, batch, i, &record) ? frame_size(&record) : 0;
+	uint64_t end = batch->start;
+	for (uint32_t i = 0; i < batch->n; i++) {
+		bool is = make_record(b, batch, i, &record);
+		end += is ? frame_size(&record) : 0;
+		set_end(batch, &batch->records[i], is ? end : batch->start);
+	}
 	batch->reached = batch->settled;
 }
 
@@ -337,7 +324,7 @@ static bool store_taken(struct backlog *b)
 		}
 		close_span_later(b, batch->span);
 		batch->span = NULL;
-		take_ends(b, batch);
+		take_ends(b, batch, last);
 		add_stored(b, batch, last);
 		batch_excuse(batch);
 		b->skip_to = last;
@@ -478,7 +465,9 @@ static void add_record(struct backlog *b, struct batch *batch, const struct spoo
 		return;
 	}
 	struct record *record = batch_add(batch);
-	set_end(batch, record, batch->n == 1 ? position : batch->start + 1, position);
+	if (batch->n == 1)
+		batch->start = position - frame_size(r);
+	set_end(batch, record, position);
 	record->bytes = keep(batch, r->event);
 	record->class_ = r->class_;
 	batch->bytes += r->event.len;
@@ -606,6 +595,5 @@ void backlog_close(struct backlog *b)
 	decode_destroy(b->decoder);
 	unwrap_finish(&b->unwrap);
 	free(b->spans);
-	free(b->ends);
 	free(b);
 }
