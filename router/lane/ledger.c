@@ -235,7 +235,7 @@ void ledger_close(struct span *s, unsigned lane)
 	finish(l, settle(l));
 }
 
-void ledger_reach(struct span *s, unsigned lane, uint64_t position, uint64_t events)
+void ledger_keep_to(struct span *s, unsigned lane, uint64_t position, uint64_t events)
 {
 	struct ledger *l = s->ledger;
 	struct part *p = &s->parts[lane];

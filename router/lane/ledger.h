@@ -11,7 +11,7 @@
  *            is the lowest of its lanes', and of what the input has not handed over yet.
  * kill -9:   anywhere: the persisted position is older than or equal to what is settled, so events are sent again,
  *            never skipped.
- * Kept:      what survives kill -9 by itself, though perhaps not power loss yet, is told by ledger_reach and ledger_keep; what is
+ * Kept:      what survives kill -9 by itself, though perhaps not power loss yet, is told by ledger_keep_to and ledger_keep; what is
  *            closed is kept too. How far each lane has kept all goes to the progress (progress.h), event by event within a
  *            span: so what comes again after a kill is what no outcome was known of.
  * Threads:   ledger_open by the input's thread; ledger_close by lanes; ledger_positions by main. One mutex an input,
@@ -52,7 +52,7 @@ void ledger_close(struct span *, unsigned lane);
  * The first `events` of the lane's events in the span, which are all that end at or before `position`, need not come again after
  * kill -9. More each time. Before ledger_close.
  */
-void ledger_reach(struct span *, unsigned lane, uint64_t position, uint64_t events);
+void ledger_keep_to(struct span *, unsigned lane, uint64_t position, uint64_t events);
 /* None of the lane's events in the span need. Before ledger_close. */
 void ledger_keep(struct span *, unsigned lane);
 

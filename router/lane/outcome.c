@@ -131,7 +131,7 @@ static void reach(struct batch *b)
 	if (b->stored)
 		backlog_reach(b->lane->backlog, b, position);
 	else if (b->span)
-		ledger_reach(b->span, b->lane->options.number, position, b->settled);
+		ledger_keep_to(b->span, b->lane->options.number, position, b->settled);
 }
 
 /* So many of its records have an outcome that is settled; the last one ends the batch. */

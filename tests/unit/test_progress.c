@@ -264,14 +264,14 @@ static void the_ledger_tells_what_is_kept(void **state)
 	struct span *first = ledger_open(l, seq);
 	ledger_join(first, 0);
 	ledger_join(first, 1);
-	ledger_reach(first, 0, 1040, 2);
+	ledger_keep_to(first, 0, 1040, 2);
 	assert_told(lanes[0], 1040, 12); /* event by event, even before the span has its end */
 	ledger_commit(first, 1100, after);
 	struct span *second = ledger_open(l, after);
 	ledger_join(second, 0);
 	ledger_commit(second, 1200, last);
 
-	ledger_reach(second, 0, 1120, 1); /* acknowledged before what is older: it waits */
+	ledger_keep_to(second, 0, 1120, 1); /* acknowledged before what is older: it waits */
 	assert_told(lanes[0], 1040, 12);
 	ledger_close(first, 0);
 	assert_told(lanes[0], 1120, 16);
