@@ -90,7 +90,7 @@ class Handler(BaseHTTPRequestHandler):
             self.collector.stopping.wait(fault.delay)
             return False
         if fault.kind == "lose":
-            self.collector.store(self.path, body)
+            self.collector.store(self.path, body, lost=True)
             self.cut()
         elif fault.kind == "reset":
             self.cut()
@@ -189,6 +189,7 @@ class Collector:
                 self.context.verify_mode = ssl.CERT_REQUIRED
                 self.context.load_verify_locations(client_ca)
         self.stored, self.requests, self.faults = {}, [], []
+        self.lost = 0  # lines that were stored and never confirmed
         self.lock, self.stopping = threading.Lock(), threading.Event()
         self.server = None
 
@@ -276,8 +277,9 @@ class Collector:
         with self.lock:
             self.requests.append((path, status, dict(headers.items()), size))
 
-    def store(self, path, body):
+    def store(self, path, body, lost=False):
         with self.lock:
+            self.lost += lost * body.count(b"\n")
             if self.folder is None:
                 self.stored.setdefault(path, []).append(body)
                 return

@@ -1,5 +1,6 @@
 """
-Nothing is lost: kill -9 at random points, with a log that grows and rotates, files and a lying collector.
+Nothing is lost: kill -9 at random points, with a log that grows and rotates, files, a lying collector and a real Kafka that dies
+too.
 
 The short form runs with the other tests; `./dev chaos` (CHAOS_ROUNDS, CHAOS_SEED) runs a long one. The oracle is the writer:
 every event that it wrote must be found at every output, and the sums that SIGUSR1 prints must agree at every moment.
@@ -16,6 +17,7 @@ import time
 
 import pytest
 
+import broker as rig
 from collector import Collector
 
 ROUNDS = int(os.environ.get('CHAOS_ROUNDS', '6'))
@@ -99,6 +101,7 @@ def check_accounts(text):
     return len(found)
 
 
+IN_FLIGHT, BATCH = 2, 50
 CONFIG = '''
 state_dir: state
 shutdown_wait: 5s
@@ -107,9 +110,14 @@ inputs:
   log: {{type: file, path: audit.log}}
 outputs:
   archive: {{type: file, path: "out/{{class}}.log"}}
-  siem: {{type: http, url: "{url}", batch_events: 50, batch_wait: 50ms, timeout: 2s, retry_min: 20ms, retry_max: 200ms,
+  siem: {{type: http, url: "{url}", batch_events: 50, in_flight: 2, batch_wait: 50ms, timeout: 10s, retry_min: 20ms, retry_max: 200ms,
          spool_after: 100ms}}
 '''
+KAFKA = '''  kafka: {{type: kafka, brokers: ["{bootstrap}"], topic: "{prefix}.{{class}}", spool_after: 500ms}}
+'''
+# What a kill may bring again of a class, in bytes: one chunk for a file; for Kafka the lane's share of memory_max.
+CHUNK_BYTES = 256 << 10
+SHARE_BYTES = (32 << 20) // 2 // 12
 
 FAULTS = (
     dict(kind='status', status=503, seconds=0.4),
@@ -155,39 +163,105 @@ def inject(collector, randomness):
         getattr(collector, kind)(**fault)
 
 
-def test_kill_9_at_random_points_loses_nothing(router):
+class Kafka:
+    """Topics of a real broker, which may be killed as well."""
+
+    def __init__(self, broker, prefix):
+        self.broker, self.prefix, self.deaths = broker, prefix, 0
+
+    def config(self):
+        return KAFKA.format(bootstrap=self.broker.bootstrap, prefix=self.prefix)
+
+    def lines(self, class_):
+        return [m.value for m in self.broker.consume(f'{self.prefix}.{class_.lower()}')]
+
+    def has(self, class_, ids_wanted):
+        return f'{self.prefix}.{class_.lower()}' in self.broker.topics() and ids_wanted <= set(ids(self.lines(class_)))
+
+
+@pytest.fixture(scope='module')
+def broker():
+    if rig.missing():
+        pytest.skip(f'no broker: {rig.missing()} is missing')
+    with rig.Broker() as b:
+        yield b
+
+
+def kill_often(router, collector, randomness, kafka, rounds):
+    """Returns the Run, in its last process, which is left alone, and the writer, which has ended."""
+    (router.folder / 'audit.log').touch()
+    writer = Writer(router.folder / 'audit.log', rotate_every=800, pause=0.01)
+    writer.start()
+    run = Run(router)
+    for number in range(rounds):
+        inject(collector, randomness)
+        run.begin()
+        if kafka and number % 20 == 3:
+            kafka.broker.kill()
+        time.sleep(randomness.uniform(0.05, 0.8))   # the point of the kill, not a wait for something
+        run.account()
+        time.sleep(0.02)
+        run.end(signal.SIGKILL)
+        if kafka and not kafka.broker.process:
+            kafka.broker.start()
+            kafka.deaths += 1
+    writer.end()
+    collector.heal()
+    run.begin()
+    return run, writer
+
+
+def extra_bytes(lines):
+    """Of what is there more than once."""
+    return sum(map(len, lines)) - sum(map(len, set(lines)))
+
+
+def dead_ids(router):
+    letters = router.folder / 'state' / 'dead-letters' / 'outputs' / 'siem.ndjson'
+    return {json.loads(line)['event']['auditID'] for line in letters.read_bytes().splitlines()} if letters.exists() else set()
+
+
+def check_found_and_count(router, collector, kafka, written, rounds):
+    """Every event at every output (or refused for good, and a dead letter); what came again is bounded."""
+    again_siem = 0
+    for *_, class_ in VERBS:
+        archive, siem = file_lines(router.folder / 'out', class_), collector.lines(f'/siem/{class_.lower()}')
+        topic = kafka.lines(class_) if kafka else []
+        assert set(ids(archive)) == wanted(written, class_)
+        assert set(ids(siem)) == wanted(written, class_) - dead_ids(router)
+        again_siem += len(siem) - len(set(ids(siem)))
+        print(f'{class_}: {written // 4} events, again after {rounds} kills: {len(archive) - len(set(ids(archive)))} in the file, '
+              f'{len(siem) - len(set(ids(siem)))} at the collector, {len(topic) - len(set(ids(topic)))} in Kafka')
+        assert extra_bytes(archive) <= rounds * CHUNK_BYTES
+        if kafka:
+            assert set(ids(topic)) == wanted(written, class_)
+            assert extra_bytes(topic) <= rounds * SHARE_BYTES
+    print(f'collector: {again_siem} events again, {collector.lost} in answers that were lost')
+    assert again_siem <= rounds * 4 * IN_FLIGHT * BATCH + collector.lost
+
+
+@pytest.mark.parametrize('with_kafka', [False, pytest.param(True, marks=[pytest.mark.broker, pytest.mark.slow])])
+def test_kill_9_at_random_points_loses_nothing(router, request, with_kafka):
     print(f'CHAOS_SEED={SEED}')
     randomness = random.Random(SEED)
-    with Collector() as collector:
-        router.write('audit-router.yaml', CONFIG.format(url=collector.url('/siem/{class}')))
-        (router.folder / 'audit.log').touch()
-        writer = Writer(router.folder / 'audit.log', rotate_every=800, pause=0.01)
-        writer.start()
-        run = Run(router)
-        for _ in range(ROUNDS):
-            inject(collector, randomness)
-            run.begin()
-            time.sleep(randomness.uniform(0.05, 0.8))   # the point of the kill, not a wait for something
-            run.account()
-            time.sleep(0.02)
-            run.end(signal.SIGKILL)
-        writer.end()
-        run.begin()
+    kafka = Kafka(request.getfixturevalue('broker'), 'chaos') if with_kafka else None
+    # 413 for a batch, 400 for a batch with an event that it does not like: these events alone are dead letters
+    with Collector(max_body=40000, refuse=rb'"auditID":"\d{4}(0303|2718)"') as collector:
+        router.write('audit-router.yaml', CONFIG.format(url=collector.url('/siem/{class}')) + (kafka.config() if kafka else ''))
+        run, writer = kill_often(router, collector, randomness, kafka, ROUNDS)
 
         def delivered():
             run.account()
             return all(wanted(writer.written, c) <= set(ids(file_lines(router.folder / 'out', c))) and
-                       wanted(writer.written, c) <= set(ids(collector.lines(f'/siem/{c.lower()}')))
+                       wanted(writer.written, c) <= set(ids(collector.lines(f'/siem/{c.lower()}'))) | dead_ids(router)
                        for *_, c in VERBS)
-        wait_for(delivered, 30, 'every event at every output')
+        wait_for(delivered, 60, 'every event at every output')
+        if kafka:
+            wait_for(lambda: all(kafka.has(c, wanted(writer.written, c)) for *_, c in VERBS), 60, 'every event in Kafka')
+            print(f'the broker was killed {kafka.deaths} times')
         assert run.end(signal.SIGTERM) == 0
         assert check_accounts(run.stderr) > 0
-        for *_, class_ in VERBS:
-            counts = collections.Counter(ids(file_lines(router.folder / 'out', class_)))
-            extra = sum(counts.values()) - len(counts)
-            print(f'{class_}: {len(counts)} events, {extra} more than once in files after {ROUNDS} kills')
-            assert set(counts) == wanted(writer.written, class_)
-            assert extra <= ROUNDS * 2000, 'duplicates are bounded by what was open at each kill'
+        check_found_and_count(router, collector, kafka, writer.written, ROUNDS)
 
 
 def test_sigterm_and_start_double_nothing(router):
