@@ -428,6 +428,28 @@ def test_an_inode_that_comes_again_is_another_file(followed):
     followed.stop()
 
 
+def test_rotated_and_killed_while_inodes_come_again(followed):
+    """Each second, long by FOLLOW_TURNS: what was delivered is deleted, its inode is the next log's, and the router is killed."""
+    turns, inodes, old = int(os.environ.get('FOLLOW_TURNS', '6')), collections.Counter(), None
+    pause = 1 if turns > 6 else 0.1
+    for turn in range(turns):
+        if old:
+            old.unlink()
+        append(followed.log, events(turn * 30, 20))
+        inodes[followed.log.stat().st_ino] += 1
+        followed.start()
+        append(followed.log, events(turn * 30 + 20, 10))
+        followed.expect(range((turn + 1) * 30))
+        old = rotate(followed.log)
+        time.sleep(pause * (turn % 3))   # killed before or after it has seen the new name, not a wait for it
+        followed.kill()
+    followed.start()
+    append(followed.log, events(turns * 30, 10))
+    assert set(followed.expect(range(turns * 30 + 10))) == set(range(turns * 30 + 10))
+    followed.stop()
+    print(f'{len(inodes)} inodes for {turns} logs')
+
+
 @pytest.mark.parametrize('longer', [False, True])
 def test_a_log_that_is_cut_is_read_from_its_start(followed, longer):
     append(followed.log, events(0, 10))

@@ -2,6 +2,7 @@
 import collections
 import http.client
 import json
+import os
 import socket
 import subprocess
 import time
@@ -12,6 +13,8 @@ import broker as rig
 from harness import CLASSES
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
+
+AWAY_S = float(os.environ.get('BROKER_AWAY_S', '2'))   # ./dev chaos: minutes
 
 CONFIG = '''
 cluster: prod-eu1
@@ -124,12 +127,12 @@ def offset_sum(broker, prefix):
 @pytest.mark.parametrize('how', ['stop', 'kill'])
 def test_broker_away_during_the_run(router, broker, prefix, generated_log, how):
     log = generated_log('60MB')
-    path = router.write('c.yaml', config(broker.bootstrap, prefix, log, 'partitions: 1'))
+    path = router.write('c.yaml', config(broker.bootstrap, prefix, log, 'partitions: 1', once_wait=f'{60 + AWAY_S:.0f}s'))
     process = router.start('run', '--once', '-c', path)
     wait_until(lambda: offset_sum(broker, prefix) > 0 or process.poll() is not None)
     assert process.poll() is None, (router.folder / 'stderr').read_text()
     getattr(broker, how)()
-    time.sleep(2)
+    time.sleep(AWAY_S)
     broker.start()
     assert end_of(process) == 0, (router.folder / 'stderr').read_text()
     check_all(broker, prefix, split(router, log))
