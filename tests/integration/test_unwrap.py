@@ -52,12 +52,21 @@ WRAPPERS = {
 }
 
 
-@pytest.mark.parametrize('name', WRAPPERS)
+@pytest.mark.slow
+@pytest.mark.parametrize('name', ('eks', 'eks_documents', 'aks'))
 def test_9000_wrapped_events_come_out_byte_for_byte(router, recorded, by_class, name):
     router.write('audit.log', b'\n'.join(WRAPPERS[name](recorded)) + b'\n')
     done = router.once(CONFIG)
     assert done.returncode == 0, done.stderr
     assert files_of(router) == by_class
+
+
+@pytest.mark.parametrize('name', WRAPPERS)
+def test_wrapped_events_come_out_byte_for_byte(router, recorded, name):
+    router.write('audit.log', b'\n'.join(WRAPPERS[name](recorded[4000:4900])) + b'\n')
+    done = router.once(CONFIG)
+    assert done.returncode == 0, done.stderr
+    assert collections.Counter(line for lines in files_of(router).values() for line in lines.splitlines()) == collections.Counter(recorded[4000:4900])
 
 
 def test_wrapped_events_on_stdin_and_for_commands(router, recorded):
@@ -309,7 +318,7 @@ def test_a_stop_holds_nothing_back(router):
     assert arrived(router) == collections.Counter(log.read_bytes().splitlines())
 
 
-@pytest.mark.parametrize('seed', range(3))
+@pytest.mark.parametrize('seed', range(2))
 def test_kill_loses_no_part(router, seed):
     """Killed whenever parts are held, several times, while the log grows: each line arrives, and the parts of each entry together."""
     chance = random.Random(seed)
@@ -322,7 +331,7 @@ def test_kill_loses_no_part(router, seed):
             out.write(b'\n'.join(lines) + b'\n')
 
     waiting = []
-    for turn in range(6):
+    for turn in range(4):
         process = follow(router)
         for step in range(8):
             number = turn * 8 + step

@@ -5,7 +5,7 @@
 #include "tests/tools/random.h"
 #include "tests/tools/unwrap_oracle.h"
 
-enum { ROUNDS = 20000 };
+enum { ROUNDS = 6000 };
 
 static bool often(struct random *r)
 {
