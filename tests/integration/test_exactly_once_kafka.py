@@ -22,7 +22,7 @@ from test_chaos import VERBS, event, wait_for, wanted
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
-ROUNDS = int(os.environ.get('EXACTLY_ONCE_ROUNDS', '4'))
+ROUNDS = int(os.environ.get('EXACTLY_ONCE_ROUNDS', '3'))
 SEED = int(os.environ.get('CHAOS_SEED') or random.SystemRandom().randrange(1 << 30))
 KEYS = 12
 
@@ -127,6 +127,14 @@ def stored(broker, prefix, class_):
     return broker.consume(f'{prefix}.{class_.lower()}')
 
 
+def stored_so_far(broker, prefix, class_):
+    """The same, while the broker may be busy with other things."""
+    try:
+        return stored(broker, prefix, class_)
+    except subprocess.CalledProcessError:
+        return []
+
+
 def check_once_each(broker, prefix, count):
     for *_, class_ in VERBS:
         messages = stored(broker, prefix, class_)
@@ -145,7 +153,7 @@ def finish(pool, broker, prefix, source):
 
     def all_there():
         pool.supervise()
-        return all({json.loads(m.value)['auditID'] for m in stored(broker, prefix, class_)} == wanted(source.written, class_)
+        return all({json.loads(m.value)['auditID'] for m in stored_so_far(broker, prefix, class_)} == wanted(source.written, class_)
                    for *_, class_ in VERBS)
     wait_for(all_there, 120, 'every event at the output')
     assert pool.end() == [0] * len(pool.processes)
