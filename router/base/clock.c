@@ -112,7 +112,7 @@ static inline unsigned two_digits(const char *at, unsigned *bad)
 }
 
 /*
- * YYYY-MM-DDThh:mm:ss.ffffffZ, as the apiserver writes every time, at a fifth of the cost. False: it may still be a time in
+ * YYYY-MM-DDThh:mm:ss.ffffffZ, as the apiserver writes every time, at half of the cost. False: it may still be a time in
  * another form.
  */
 static bool parse_usual(const char *t, int64_t *ret_us)
