@@ -3,7 +3,7 @@
  * kafka -- events out of Kafka, as one of a consumer group: what the files of the Kafka input share; private to them.
  *
  *   kafka.c            life: settings, the client, the loop of polls
- *   consumer_take.c       messages to lines, lines to chunks, a chunk of one source cluster each; chunks to the feed
+ *   kafka_take.c       messages to lines, lines to chunks, a chunk of one source cluster each; chunks to the feed
  *   kafka_commit.c     what is settled, as offsets; commits
  *   kafka_group.c      partitions that come and go, where each begins, and what retention took
  *
@@ -96,7 +96,7 @@ struct kafka_row {
 	int64_t offset;
 };
 
-struct kafka_taken; /* consumer_take.c */
+struct kafka_taken; /* kafka_take.c */
 
 struct input {
 	struct input_options options;
@@ -146,7 +146,7 @@ struct input {
 /* Trouble with a broker or topic: logged, now and then; --once ends with the last one. */
 void consumer_error(struct input *, rd_kafka_resp_err_t, const char *text);
 
-/* ---- consumer_take.c ---- */
+/* ---- kafka_take.c ---- */
 
 struct kafka_taken *consumer_taken_create(void);
 void consumer_taken_destroy(struct kafka_taken *);
