@@ -121,7 +121,7 @@ void pipeline_print_table(const struct pipeline *p)
 		(void)fprintf(stderr, "split log entries: %llu with all their parts, %llu parts without the others\n",
 			(unsigned long long)joined, (unsigned long long)unjoined);
 	if (gaps)
-		(void)fprintf(stderr, "gaps: %llu files vanished before all of them was read, named in %s\n", (unsigned long long)gaps,
+		(void)fprintf(stderr, "gaps: %llu times something vanished before all of it was read, named in %s\n", (unsigned long long)gaps,
 			dead_letters_path(p->routing.broken));
 	for (size_t i = 0; i < p->config->n_outputs; i++)
 		if (dead_letters_count(p->dead[i]))

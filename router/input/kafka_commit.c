@@ -7,6 +7,7 @@
 
 #include "config/config.h"
 #include "router/base/buf.h"
+#include "router/base/cleanup.h"
 #include "router/base/clock.h"
 #include "router/base/log.h"
 #include "router/input/kafka.h"
@@ -77,6 +78,46 @@ static rd_kafka_topic_partition_list_t *list_settled(struct input *in, bool sinc
 	return list;
 }
 
+static bool has_news(const struct input *in)
+{
+	for (size_t i = 0; i < in->n_parts; i++)
+		if (in->parts[i]->settled >= 0 && in->parts[i]->settled != in->parts[i]->sent)
+			return true;
+	return false;
+}
+
+static char *group_text(rd_kafka_t *rk, rd_kafka_consumer_group_metadata_t *group, size_t *ret_len)
+{
+	void *text;
+	rd_kafka_error_t *error = rd_kafka_consumer_group_metadata_write(group, &text, ret_len);
+	rd_kafka_consumer_group_metadata_destroy(group);
+	if (error) {
+		rd_kafka_error_destroy(error);
+		return NULL;
+	}
+	char *copy = mem_text((struct view){ text, *ret_len });
+	rd_kafka_mem_free(rk, text);
+	return copy;
+}
+
+/*
+ * Is this member between two generations? A commit would then be refused, and librdkafka (2.0.2) would take the refusal, which
+ * comes after the new generation's number, as the loss of all partitions. There is no question for it but this: the
+ * member looks as it would without a generation.
+ */
+static bool is_joining(const struct input *in)
+{
+	const char *instance = kafka_property(&in->settings->client, "group.instance.id");
+	char *member = rd_kafka_memberid(in->rk);
+	size_t len = 0, none_len = 0;
+	_free_ char *text = group_text(in->rk, rd_kafka_consumer_group_metadata(in->rk), &len);
+	_free_ char *none = group_text(in->rk,
+		rd_kafka_consumer_group_metadata_new_with_genid(in->group, -1, member ? member : "", instance), &none_len);
+	if (member)
+		rd_kafka_mem_free(in->rk, member);
+	return !none || !text || (none_len == len && memcmp(none, text, len) == 0);
+}
+
 static void commit_if_due(struct input *in)
 {
 	int64_t now = clock_steady_ms();
@@ -84,9 +125,9 @@ static void commit_if_due(struct input *in)
 	if (now < in->commit_due_ms || !in->rk || in->options.exactly_once)
 		return;
 	in->commit_due_ms = now + KAFKA_COMMIT_MS;
-	rd_kafka_topic_partition_list_t *list = list_settled(in, false);
-	if (!list)
+	if (!has_news(in) || is_joining(in))
 		return;
+	rd_kafka_topic_partition_list_t *list = list_settled(in, false);
 	rd_kafka_resp_err_t e = rd_kafka_commit(in->rk, list, 1);
 	rd_kafka_topic_partition_list_destroy(list);
 	if (e)

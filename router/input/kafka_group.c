@@ -203,18 +203,21 @@ void consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t e, rd_kafka_topic
 
 /* ---- offsets that are gone ---- */
 
+/* A partition that stopped at an offset that is gone cannot be sought in, only be taken anew. */
 static bool seek(struct input *in, const struct kafka_part *p, int64_t offset)
 {
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_topic_partition_list_add(list, p->topic, p->number)->offset = offset;
-	rd_kafka_error_t *error = rd_kafka_seek_partitions(in->rk, list, KAFKA_ASK_MS);
-	rd_kafka_resp_err_t e = error ? rd_kafka_error_code(error) : list->elems[0].err;
-	rd_kafka_topic_partition_list_destroy(list);
+	rd_kafka_error_t *error = rd_kafka_incremental_unassign(in->rk, list);
 	if (error)
-		rd_kafka_error_destroy(error);
-	if (e)
-		consumer_error(in, e, "a partition's offset cannot be set");
-	return !e;
+		rd_kafka_error_destroy(error); /* the last try came only so far */
+	error = rd_kafka_incremental_assign(in->rk, list);
+	rd_kafka_topic_partition_list_destroy(list);
+	if (!error)
+		return true;
+	consumer_error(in, rd_kafka_error_code(error), "a partition's offset cannot be set");
+	rd_kafka_error_destroy(error);
+	return false;
 }
 
 /* Where it was to begin, when that could not be asked for as it was assigned. */

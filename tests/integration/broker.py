@@ -232,7 +232,7 @@ class Broker:
         return sorted(messages, key=lambda m: (m.partition, m.offset))
 
     def admin(self, what, topic, *more):
-        """describe, create (KEY=VALUE, partitions=N), delete, deny (writing), allow: see kafka/Admin.java."""
+        """describe, create (KEY=VALUE, partitions=N), delete, deny (writing), allow, cut OFFSET (of partition 0): see kafka/Admin.java."""
         done = subprocess.run(['java', '-XX:TieredStopAtLevel=1', '-Dorg.slf4j.simpleLogger.defaultLogLevel=error', '-cp',
                                self.classpath, HERE / 'kafka' / 'Admin.java', self.bootstrap, what, topic, *more],
                               capture_output=True, check=False, timeout=120)

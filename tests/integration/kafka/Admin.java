@@ -1,10 +1,12 @@
 import java.util.*;
 import org.apache.kafka.clients.admin.*;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.acl.*;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.resource.*;
 
-/** What kcat cannot do. Admin BOOTSTRAP describe|create|delete|deny|allow TOPIC [KEY=VALUE or TOPIC...]; describe prints KEY=VALUE lines. */
+/** What kcat cannot do. Admin BOOTSTRAP describe|create|delete|deny|allow|cut TOPIC [KEY=VALUE or TOPIC...]; describe prints KEY=VALUE lines; cut deletes what is before an
+ offset of partition 0. */
 public class Admin {
 	public static void main(String[] args) throws Exception {
 		String topic = args[2];
@@ -24,6 +26,8 @@ public class Admin {
 			case "delete" -> admin.deleteTopics(Arrays.asList(args).subList(2, args.length)).all().get();
 			case "deny" -> admin.createAcls(List.of(deny)).all().get();
 			case "allow" -> admin.deleteAcls(List.of(deny.toFilter())).all().get();
+			case "cut" -> admin.deleteRecords(Map.of(new TopicPartition(topic, 0),
+				RecordsToDelete.beforeOffset(Long.parseLong(args[3])))).all().get();
 			default -> throw new IllegalArgumentException(args[1]);
 			}
 		}
