@@ -83,7 +83,7 @@ static const struct setting rows[] = {
 		.key = "properties",
 		.type = SETTING_PAIRS,
 		.offset = offsetof(struct kafka_input_settings, client.properties),
-		.help = "Any property of librdkafka's consumer, as it is, but for those that no loss depends on. NAME_file reads the value of a property from a file (sasl.password_file). What is fetched ahead is bounded by queued.max.messages.kbytes (16384) and, for each broker beyond it, fetch.max.bytes (4194304).",
+		.help = "Any property of librdkafka's consumer, as it is, but for those that no loss depends on. NAME_file reads the value of a property from a file (sasl.password_file). What is fetched ahead is bounded by queued.max.messages.kbytes (65536) and, for each broker beyond it, fetch.max.bytes (4194304, compressed as it is); that is memory beside memory_max.",
 	},
 	{ .key = NULL },
 };
@@ -96,7 +96,7 @@ static const struct kafka_default defaults[] = {
 	{ "enable.partition.eof", "true" },
 	{ "partition.assignment.strategy", "cooperative-sticky" },
 	{ "isolation.level", "read_committed" },
-	{ "queued.max.messages.kbytes", "16384" },
+	{ "queued.max.messages.kbytes", "65536" }, /* librdkafka sleeps up to 1 s where it is full: less costs most of the speed */
 	{ "fetch.max.bytes", "4194304" },
 	{ "reconnect.backoff.max.ms", "500" },
 	{ "topic.metadata.refresh.interval.ms", "10000" }, /* new topics, and those that are made anew */
@@ -448,6 +448,7 @@ const struct input_ops input_kafka = {
 	.open = open_input,
 	.run = run,
 	.stop = stop,
+	.epochs = true,
 	.settled = consumer_settled,
 	.commit_point = consumer_point,
 	.progress = progress,

@@ -209,6 +209,38 @@ def to_kafka(options):
         return compare(options, lambda: run([bare, brokers, topic(), options.log, plan]), ours, clean), '>= 0.8 of its speed'
 
 
+def from_kafka(options):
+    """One topic, as agents write it, to four."""
+    bare = need('bench_kafka_loop_bare')
+    with broker(options) as (brokers, delete):
+        raw, count = f'bench-{os.getpid()}-raw', [0]
+        route(options.folder, options.log, f'    type: kafka\n    brokers: [{brokers}]\n    topic: {raw}\n    partitions: 4\n')
+        with open(options.log, 'rb') as log:
+            events = sum(1 for _ in log)
+
+        def prefix():
+            count[0] += 1
+            return f'bench-{os.getpid()}-{count[0]}'
+
+        def topics():
+            return [f'bench-{os.getpid()}-{count[0]}.{name}' for name in LOWER + [c.upper() for c in LOWER]]
+
+        def reference():
+            to = prefix()
+            return run([bare, brokers, raw, to, str(events)])
+
+        def ours():
+            to = prefix()
+            shutil.rmtree(options.folder / 'state', ignore_errors=True)
+            config = options.folder / 'audit-router.yaml'
+            config.write_text(f'cluster: bench\nstate_dir: {options.folder}/state\nredact: off\ninputs:\n  raw:\n    type: kafka\n'
+                              f'    brokers: [{brokers}]\n    topics: {raw}\n    group: {to}\noutputs:\n  out:\n    type: kafka\n'
+                              f'    brokers: [{brokers}]\n    topic: {to}.{{class}}\n    partitions: 1\n')
+            return run([ROUTER, 'run', '--once', '-c', config], cwd=options.folder)
+
+        return compare(options, reference, ours, lambda: delete(topics()) if count[0] else None), '>= 0.8 of its speed'
+
+
 def certificates(folder):
     """An authority, and a server's and a client's certificate of it."""
     def openssl(*arguments):
@@ -342,7 +374,7 @@ def spool(options):
     return bench_lanes.spool(sys.modules[__name__], options)
 
 
-COMPARISONS = {'memory': in_memory, 'files': to_files, 'http': to_http, 'kafka': to_kafka, 'lanes': lanes, 'spool': spool,
+COMPARISONS = {'memory': in_memory, 'files': to_files, 'http': to_http, 'kafka': to_kafka, 'kafka-in': from_kafka, 'lanes': lanes, 'spool': spool,
                'webhook': whole(from_webhook)}
 
 

@@ -157,6 +157,13 @@ def test_the_configuration_of_the_compose_file_is_right(router):
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize('name', ['fleet-agent', 'fleet-router'])
+def test_the_configurations_of_the_fleet_are_right(router, name):
+    names = {'CLUSTER_NAME': 'north', 'KAFKA_BROKERS': 'kafka:9092', 'AUDIT_LOG': 'audit.log'}
+    done = router('check', '-c', TOP / 'docker' / f'{name}.yaml', env=names)
+    assert done.returncode == 0, done.stderr
+
+
 def test_the_compose_file_is_right():
     if not works('docker', 'compose', 'version'):
         pytest.skip('no docker compose')
