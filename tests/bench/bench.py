@@ -209,9 +209,10 @@ def to_kafka(options):
         return compare(options, lambda: run([bare, brokers, topic(), options.log, plan]), ours, clean), '>= 0.8 of its speed'
 
 
-def from_kafka(options):
-    """One topic, as agents write it, to four."""
-    bare = need('bench_kafka_loop_bare')
+def from_kafka(options, exactly_once=False):
+    """One topic, as agents write it, to four; both ours and the bare loop in transactions, or not."""
+    bare = need('bench_kafka_txn_bare' if exactly_once else 'bench_kafka_loop_bare')
+    more = '    exactly_once: on\n' if exactly_once else ''
     with broker(options) as (brokers, delete):
         raw, count = f'bench-{os.getpid()}-raw', [0]
         route(options.folder, options.log, f'    type: kafka\n    brokers: [{brokers}]\n    topic: {raw}\n    partitions: 4\n')
@@ -235,7 +236,7 @@ def from_kafka(options):
             config = options.folder / 'audit-router.yaml'
             config.write_text(f'cluster: bench\nstate_dir: {options.folder}/state\nredact: off\ninputs:\n  raw:\n    type: kafka\n'
                               f'    brokers: [{brokers}]\n    topics: {raw}\n    group: {to}\noutputs:\n  out:\n    type: kafka\n'
-                              f'    brokers: [{brokers}]\n    topic: {to}.{{class}}\n    partitions: 1\n')
+                              f'    brokers: [{brokers}]\n    topic: {to}.{{class}}\n    partitions: 1\n{more}')
             return run([ROUTER, 'run', '--once', '-c', config], cwd=options.folder)
 
         return compare(options, reference, ours, lambda: delete(topics()) if count[0] else None), '>= 0.8 of its speed'
@@ -374,7 +375,8 @@ def spool(options):
     return bench_lanes.spool(sys.modules[__name__], options)
 
 
-COMPARISONS = {'memory': in_memory, 'files': to_files, 'http': to_http, 'kafka': to_kafka, 'kafka-in': from_kafka, 'lanes': lanes, 'spool': spool,
+COMPARISONS = {'memory': in_memory, 'files': to_files, 'http': to_http, 'kafka': to_kafka, 'kafka-in': from_kafka,
+               'exactly-once': lambda options: from_kafka(options, exactly_once=True), 'lanes': lanes, 'spool': spool,
                'webhook': whole(from_webhook)}
 
 
