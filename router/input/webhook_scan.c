@@ -2,7 +2,9 @@
 
 #include <stdint.h>
 
-#if defined(__SSE2__)
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__SSE2__)
 #include <emmintrin.h>
 #endif
 
@@ -49,6 +51,46 @@ static inline struct marks look(const char *p)
 }
 #endif
 
+#if defined(__x86_64__)
+#define WIDE __attribute__((target("avx2,bmi,pclmul,popcnt")))
+
+static inline WIDE uint64_t equal_wide(__m256i low, __m256i high, char byte)
+{
+	const __m256i wanted = _mm256_set1_epi8(byte);
+	uint64_t first = (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(low, wanted));
+	return first | (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(high, wanted)) << 32;
+}
+
+/* As look(), by 32 bytes. */
+static inline WIDE void look_wide(const char *p, struct marks *ret_marks)
+{
+	const __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)p);
+	const __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(p + 32));
+	const __m256i fold = _mm256_set1_epi8(0x20);
+	const __m256i low_folded = _mm256_or_si256(low, fold), high_folded = _mm256_or_si256(high, fold);
+	*ret_marks = (struct marks){
+		.quotes = equal_wide(low, high, '"'),
+		.backslashes = equal_wide(low, high, '\\'),
+		.opens = equal_wide(low_folded, high_folded, '{'),
+		.closes = equal_wide(low_folded, high_folded, '}'),
+		.newlines = equal_wide(low, high, '\n'),
+		.ks = equal_wide(low, high, 'k'),
+	};
+}
+
+/* As parity_up_to(). */
+static inline WIDE void parity_wide(uint64_t *bits)
+{
+	__m128i product = _mm_clmulepi64_si128(_mm_cvtsi64_si128((long long)*bits), _mm_set1_epi8(-1), 0);
+	*bits = (uint64_t)_mm_cvtsi128_si64(product);
+}
+#endif
+
+static inline void look_plain(const char *p, struct marks *ret_marks)
+{
+	*ret_marks = look(p);
+}
+
 /* The bytes that a backslash before them escapes; runs of backslashes escape each other. */
 static inline uint64_t escaped_of(uint64_t backslashes, bool *escaped)
 {
@@ -66,11 +108,10 @@ static inline uint64_t escaped_of(uint64_t backslashes, bool *escaped)
 }
 
 /* Each bit becomes the parity of those up to it. */
-static inline uint64_t parity_up_to(uint64_t bits)
+static inline void parity_up_to(uint64_t *bits)
 {
 	for (unsigned shift = 1; shift < ITEM_BLOCK; shift *= 2)
-		bits ^= bits << shift;
-	return bits;
+		*bits ^= *bits << shift;
 }
 
 /* `at` stands behind an opening quote. What the bytes in hand do not show may be. */
@@ -82,10 +123,16 @@ static bool may_be_kind(const char *at, const char *end)
 }
 
 /* The brackets of a block, in their order. Returns the place behind the item's last one, or 0. */
-static inline unsigned take_brackets(struct item_scan *s, const struct marks *m, uint64_t outside,
+static inline __attribute__((always_inline)) unsigned take_brackets(struct item_scan *s, const struct marks *m, uint64_t outside,
 	uint64_t names, const char *p, const char *end)
 {
-	for (uint64_t left = ((m->opens | m->closes) & outside) | names; left; left &= left - 1) {
+	const uint64_t opens = m->opens & outside, closes = m->closes & outside;
+	unsigned closed = (unsigned)__builtin_popcountll(closes);
+	if (s->depth > closed + (names != 0)) { /* too deep for the item to end here, or for a name at its own level */
+		s->depth += (unsigned)__builtin_popcountll(opens) - closed;
+		return 0;
+	}
+	for (uint64_t left = opens | closes | names; left; left &= left - 1) {
 		unsigned i = (unsigned)__builtin_ctzll(left);
 		uint64_t bit = 1ull << i;
 		if (names & bit)
@@ -98,19 +145,21 @@ static inline unsigned take_brackets(struct item_scan *s, const struct marks *m,
 	return 0;
 }
 
-size_t item_scan(struct item_scan *s, const char *bytes, size_t len, bool *ret_ended)
+static inline __attribute__((always_inline)) size_t scan_blocks(struct item_scan *s, const char *bytes, size_t len, bool *ret_ended,
+	void (*look_at)(const char *, struct marks *), void (*parity)(uint64_t *))
 {
 	const char *p = bytes, *end = bytes + len;
 	bool begun = false; /* the last byte before the block was an opening quote */
 	*ret_ended = false;
 	s->maybe_kind = s->maybe_kind || (s->in_string && s->depth == 1);
 	for (; end - p >= ITEM_BLOCK; p += ITEM_BLOCK) {
-		struct marks m = look(p);
+		struct marks m;
+		look_at(p, &m);
 		bool escaped = s->escaped;
 		uint64_t quotes = m.quotes & ~escaped_of(m.backslashes, &escaped);
-		uint64_t inside =
-			parity_up_to(quotes) ^
-			(s->in_string ? ~0ull : 0); /* opening quotes, not the closing ones */
+		uint64_t inside = quotes;
+		parity(&inside);
+		inside ^= s->in_string ? ~0ull : 0; /* opening quotes, not the closing ones */
 		if ((m.backslashes & ~inside) | (m.newlines & inside))
 			break;
 		uint64_t opening = quotes & inside;
@@ -129,6 +178,33 @@ size_t item_scan(struct item_scan *s, const char *bytes, size_t len, bool *ret_e
 	}
 	s->maybe_kind = s->maybe_kind || (begun && s->depth == 1);
 	return (size_t)(p - bytes);
+}
+
+#if defined(__x86_64__)
+static WIDE size_t scan_wide(struct item_scan *s, const char *bytes, size_t len, bool *ret_ended)
+{
+	return scan_blocks(s, bytes, len, ret_ended, look_wide, parity_wide);
+}
+
+static bool is_wide(void)
+{
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi") && __builtin_cpu_supports("pclmul") &&
+	       __builtin_cpu_supports("popcnt");
+}
+#endif
+
+size_t item_scan_plain(struct item_scan *s, const char *bytes, size_t len, bool *ret_ended)
+{
+	return scan_blocks(s, bytes, len, ret_ended, look_plain, parity_up_to);
+}
+
+size_t item_scan(struct item_scan *s, const char *bytes, size_t len, bool *ret_ended)
+{
+#if defined(__x86_64__)
+	if (is_wide())
+		return scan_wide(s, bytes, len, ret_ended);
+#endif
+	return item_scan_plain(s, bytes, len, ret_ended);
 }
 
 /* The end of the string whose first byte is at `at`: its closing quote, or the end. */

@@ -25,6 +25,8 @@ struct item_scan {
 /* Passes over whole blocks. Returns how many bytes it is past; *ret_ended: they end with the item's
  * last bracket. */
 size_t item_scan(struct item_scan *, const char *bytes, size_t len, bool *ret_ended);
+/* The same without what only some processors have, which is asked for at each call. */
+size_t item_scan_plain(struct item_scan *, const char *bytes, size_t len, bool *ret_ended);
 /* Has the item, an object that is whole, a text under the key kind, which is not written with
  * escapes? */
 bool item_has_kind(struct view item);

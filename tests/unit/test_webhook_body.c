@@ -7,6 +7,7 @@
 #include "router/event/decode.h"
 #include "router/event/line.h"
 #include "router/input/webhook_body.h"
+#include "router/input/webhook_scan.h"
 #include "router/lane/chunk.h"
 
 struct taken {
@@ -206,6 +207,35 @@ static void test_blocks_are_bytes(void **state)
 	}
 }
 
+/* The blocks of this processor and those of any see the same. */
+static void test_wide_blocks(void **state)
+{
+	static const char letters[] = "{}[]\"\"\"\\\nkind,:x abcdefgh";
+	static const char name[] = "\"kind\":";
+	unsigned seed = 7, ends = 0, kinds = 0;
+	char bytes[5 * ITEM_BLOCK];
+	(void)state;
+	for (unsigned round = 0; round < 50000; round++) {
+		unsigned few = round % 8 ? 40 : 1; /* of the letters that mean something */
+		for (size_t i = 0; i < sizeof bytes; i++) {
+			seed = seed * 1103515245 + 12345;
+			bytes[i] = (seed >> 8) % few ? 'x' : letters[(seed >> 16) % (sizeof letters - 1)];
+		}
+		memcpy(bytes + (seed >> 16) % (sizeof bytes - sizeof name), name, sizeof name - 1);
+		struct item_scan wide = { .depth = round % 7, .in_string = round & 8, .escaped = (round & 24) == 24 };
+		struct item_scan plain = wide;
+		bool wide_ended, plain_ended;
+		assert_int_equal(item_scan(&wide, bytes, sizeof bytes, &wide_ended),
+			item_scan_plain(&plain, bytes, sizeof bytes, &plain_ended));
+		assert_int_equal(wide_ended, plain_ended);
+		assert_memory_equal(&wide, &plain, sizeof wide);
+		ends += wide_ended;
+		kinds += wide.maybe_kind;
+	}
+	assert_in_range(ends, 1000, 49000);
+	assert_in_range(kinds, 1000, 49000);
+}
+
 /* The kind of an item, wherever in blocks and pieces it stands. */
 static void test_kind_of_items(void **state)
 {
@@ -245,6 +275,7 @@ int main(void)
 		cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_like_lists),
 		cmocka_unit_test(test_blocks_are_bytes),
+		cmocka_unit_test(test_wide_blocks),
 		cmocka_unit_test(test_kind_of_items),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
