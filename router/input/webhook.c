@@ -142,21 +142,27 @@ static void count_line(struct input *w, struct webhook_request *r, bool seen, co
 /* Takes the lines that came already out of the chunk. Returns how many are left. */
 static uint64_t drop_seen(struct input *w, struct webhook_request *r, struct chunk *c)
 {
-	struct view rest = { c->bytes, c->len };
+	struct view rest = { c->bytes, c->len }, lines[DEDUP_BATCH];
+	uint64_t hashes[DEDUP_BATCH][2], left = 0;
 	int64_t now = clock_steady_ms();
-	uint64_t left = 0;
 	char *to = c->bytes;
 	while (rest.len) {
-		struct view line = next_line(&rest);
-		struct dedup_entry *entry = NULL;
-		bool seen = w->dedup && dedup_seen(w->dedup, line, r->number, now, &entry);
-		count_line(w, r, seen, entry);
-		if (seen)
-			continue;
-		if (to != line.ptr)
-			memmove(to, line.ptr, line.len);
-		to += line.len;
-		left++;
+		size_t n = 0;
+		while (n < DEDUP_BATCH && rest.len)
+			lines[n++] = next_line(&rest);
+		if (w->dedup)
+			dedup_hash(w->dedup, lines, n, hashes);
+		for (size_t i = 0; i < n; i++) {
+			struct dedup_entry *entry = NULL;
+			bool seen = w->dedup && dedup_seen_hash(w->dedup, hashes[i], r->number, now, &entry);
+			count_line(w, r, seen, entry);
+			if (seen)
+				continue;
+			if (to != lines[i].ptr)
+				memmove(to, lines[i].ptr, lines[i].len);
+			to += lines[i].len;
+			left++;
+		}
 	}
 	c->len = (size_t)(to - c->bytes);
 	return left;

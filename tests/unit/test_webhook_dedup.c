@@ -130,6 +130,64 @@ static void test_hash(void **state)
 	assert_true(other[0] != all[9][0]);
 }
 
+/* The same of long events, whichever way they are hashed. */
+static void test_event_hash(void **state)
+{
+	(void)state;
+	enum { LONGEST = EVENT_HASH_MIN + 70 };
+	const uint64_t key[2] = { 1, 2 }, other_key[2] = { 1, 3 };
+	uint64_t all[LONGEST][2], other[2];
+	char bytes[LONGEST] = { 0 };
+	for (size_t len = 0; len < LONGEST; len++) {
+		event_hash(key, (struct view){ bytes, len }, all[len]);
+		event_hash_plain(key, (struct view){ bytes, len }, other);
+		assert_memory_equal(other, all[len], sizeof other);
+		for (size_t i = 0; i < len; i++) {
+			assert_true(all[i][0] != all[len][0] && all[i][1] != all[len][1]);
+			bytes[i] = 1;
+			event_hash(key, (struct view){ bytes, len }, other);
+			bytes[i] = 0;
+			assert_true(other[0] != all[len][0] && other[1] != all[len][1]);
+		}
+		event_hash(other_key, (struct view){ bytes, len }, other);
+		assert_true(other[0] != all[len][0] && other[1] != all[len][1]);
+	}
+	/* Where words stand counts, in a lane and between lanes. */
+	for (size_t from = 0; from + 8 < EVENT_HASH_MIN; from += 8) {
+		uint64_t moved[2];
+		bytes[from] = 1;
+		event_hash(key, (struct view){ bytes, EVENT_HASH_MIN }, other);
+		bytes[from] = 0;
+		bytes[from + 8] = 1;
+		event_hash(key, (struct view){ bytes, EVENT_HASH_MIN }, moved);
+		bytes[from + 8] = 0;
+		assert_true(moved[0] != other[0] && moved[1] != other[1]);
+	}
+}
+
+/* A batch of hashes finds what single events do, however full it is. */
+static void test_batch(void **state)
+{
+	(void)state;
+	struct webhook_dedup *d = dedup_create(20, 1000);
+	struct dedup_entry *entry;
+	for (unsigned round = 0; round < 50; round++) {
+		char texts[DEDUP_BATCH][8];
+		struct view events[DEDUP_BATCH];
+		uint64_t hashes[DEDUP_BATCH][2];
+		for (unsigned i = 0; i < DEDUP_BATCH; i++) {
+			(void)snprintf(texts[i], sizeof texts[i], "%u", round / 2 * DEDUP_BATCH + i);
+			events[i] = view_of(texts[i]);
+		}
+		dedup_hash(d, events, DEDUP_BATCH, hashes);
+		for (unsigned i = 0; i < DEDUP_BATCH; i++) {
+			assert_int_equal(dedup_seen_hash(d, hashes[i], round + 1, 0, &entry), round % 2);
+			assert_ptr_equal(dedup_find(d, events[i]), entry);
+		}
+	}
+	dedup_destroy(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -139,6 +197,8 @@ int main(void)
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_full),
 		cmocka_unit_test(test_hash),
+		cmocka_unit_test(test_event_hash),
+		cmocka_unit_test(test_batch),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
