@@ -1,6 +1,8 @@
 #include "config/cross.h"
 
+#include <regex.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "config/keys.h"
 #include "router/base/buf.h"
@@ -275,6 +277,62 @@ static void check_files(const struct cross *x)
 	free(files.list);
 }
 
+/* ---- topics ---- */
+
+enum { TOPIC_TEXT_ROOM = 512 };
+
+/* The topics that an input of type kafka reads; NULL: it is another. */
+static const struct strings *read_topics(const struct config_input *in)
+{
+	for (const struct setting *row = in->ops->settings ? in->ops->settings->rows : NULL; row && row->key; row++)
+		if (strcmp(row->key, "topics") == 0 && row->type == SETTING_TEXTS)
+			return (const struct strings *)((const char *)in->own + row->offset);
+	return NULL;
+}
+
+static bool topic_fits(struct view pattern, const char *topic)
+{
+	regex_t expression;
+	if (!pattern.len || pattern.ptr[0] != '^')
+		return view_eq(pattern, view_of(topic));
+	_free_ char *text = mem_text(pattern);
+	if (regcomp(&expression, text, REG_EXTENDED | REG_NOSUB) != 0)
+		return false;
+	bool fits = regexec(&expression, topic, 0, NULL, 0) == 0;
+	regfree(&expression);
+	return fits;
+}
+
+/* What an input reads and an output writes, if their brokers are the same, goes round for ever. One warning a pair. */
+static void check_round(const struct cross *x, size_t in, const struct strings *topics, const struct config_output *out)
+{
+	unsigned classes = config_output_classes(x->config, out);
+	for (enum audit_class k = 0; k < AUDIT_CLASSES; k++)
+		for (size_t i = 0; classes & 1u << k && i < topics->n; i++) {
+			char topic[TOPIC_TEXT_ROOM];
+			out->ops->describe(x->config, out, k, topic, sizeof topic);
+			if (!topic_fits(topics->list[i], topic))
+				continue;
+			const struct node *at = tree_get(x->inputs[in].pair->value, "topics");
+			settings_warning(x->reader, at ? at : x->inputs[in].pair->value,
+				"input \"%s\" reads topic %s, which output \"%s\" writes: on the same brokers its events would go "
+				"round for ever",
+				x->config->inputs[in].name, topic, out->name);
+			return;
+		}
+}
+
+static void check_rounds(const struct cross *x)
+{
+	const struct config *c = x->config;
+	for (size_t i = 0; i < c->n_inputs; i++) {
+		const struct strings *topics = x->inputs[i].good ? read_topics(&c->inputs[i]) : NULL;
+		for (size_t o = 0; topics && o < c->n_outputs; o++)
+			if (x->outputs[o].good && strcmp(c->outputs[o].ops->name, "kafka") == 0)
+				check_round(x, i, topics, &c->outputs[o]);
+	}
+}
+
 /* ---- all ---- */
 
 static void check_queues(const struct cross *x)
@@ -293,6 +351,7 @@ void cross_check(const struct cross *x)
 	check_classes(x);
 	check_files(x);
 	check_queues(x);
+	check_rounds(x);
 	for (size_t i = 0; i < c->n_inputs; i++)
 		if (x->inputs[i].good && c->inputs[i].ops->check)
 			c->inputs[i].ops->check(x->reader, c, &c->inputs[i], x->inputs[i].pair->value);

@@ -187,6 +187,30 @@ static void changed_files_are_seen(void **state)
 	assert_int_equal(rmdir(folder), 0);
 }
 
+static void a_round_is_warned_of(void **state)
+{
+	static const struct {
+		const char *topics;
+		bool warned;
+	} cases[] = { { "a.admin_read", true }, { "[x, a.data_write]", true }, { "^a[.]", true }, { "raw", false }, { "^raw", false } };
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct problems p = { 0 };
+		struct config *c = NULL;
+		char *text = mem_textf("redact: off\nstate_dir: s\ninputs:\n  in:\n    type: kafka\n    brokers: a:1\n    topics: %s\n"
+				       "outputs:\n  k: { type: kafka, brokers: \"a:1\", topic: \"a.{class}\" }\n", cases[i].topics);
+		assert_int_equal(config_parse(&c, "c.yaml", "/nowhere", view_of(text), &p), 0);
+		assert_int_equal(p.n, cases[i].warned);
+		if (cases[i].warned) {
+			assert_non_null(strstr(p.list[0].err.text, "round"));
+			assert_int_equal(p.list[0].err.line, 7);
+		}
+		problems_finish(&p);
+		config_close(c);
+		free(text);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -195,6 +219,7 @@ int main(void)
 		cmocka_unit_test(properties_win_over_defaults),
 		cmocka_unit_test(a_file_that_is_missing_is_named),
 		cmocka_unit_test(changed_files_are_seen),
+		cmocka_unit_test(a_round_is_warned_of),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
