@@ -224,7 +224,7 @@ def from_kafka(options, exactly_once=False):
             return f'bench-{os.getpid()}-{count[0]}'
 
         def topics():
-            return [f'bench-{os.getpid()}-{count[0]}.{name}' for name in LOWER + [c.upper() for c in LOWER]]
+            return [f'bench-{os.getpid()}-{count[0]}.{name}' for name in (*LOWER, *(c.upper() for c in LOWER))]
 
         def reference():
             to = prefix()
