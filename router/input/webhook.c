@@ -433,7 +433,7 @@ static const struct setting rows[] = {
 		.max = "1h", .help = "A connection on which nothing happens for so long is closed." },
 	{ .key = "connections", .type = SETTING_INT, .offset = AT(connections), .initial = "1024", .min = "8", .max = "60000",
 		.help = "Most connections at a time. Near that, clients that sent no request yet are cut, the oldest first; then the "
-			"slowest bodies. Beside `memory_max` each takes up to 32 KiB, with TLS up to 112 KiB." },
+			"slowest bodies. Beside `memory_max` each takes up to 64 KiB, with TLS up to 144 KiB." },
 	{ .key = "dedup", .type = SETTING_BOOL, .offset = AT(dedup), .initial = "on",
 		.help = "Events that came already, byte for byte, are not delivered again: an apiserver posts a whole batch "
 			"again when its answer was late." },

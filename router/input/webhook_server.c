@@ -29,6 +29,7 @@ enum {
 	QUEUE_PART = 4,            /* of memory_max may wait in the queue before bodies are held */
 	PLENTY_PART = 4,           /* of memory_max in use: from there on bodies get room as they come */
 	FILES_BESIDE = 256,        /* descriptors that others need */
+	CONNECTION_BYTES = 64 * 1024, /* for heads, and for the bytes of a body that come in at once */
 };
 
 /* ---- answers ---- */
@@ -463,6 +464,7 @@ int server_start(struct input *w, struct err *err)
 		MHD_OPTION_EXTERNAL_LOGGER, keep_quiet, NULL,
 		MHD_OPTION_LISTEN_SOCKET, fd,
 		MHD_OPTION_CONNECTION_LIMIT, (unsigned)s->connections,
+		MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_BYTES,
 		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)((s->idle_timeout_ms + 999) / 1000),
 		MHD_OPTION_NOTIFY_COMPLETED, completed, w,
 		MHD_OPTION_NOTIFY_CONNECTION, connection_news, w,
