@@ -49,6 +49,9 @@ struct backlog {
 	bool behind;
 	bool full;
 	bool failing;                   /* the spool cannot be read: told, tried again */
+	_Atomic uint64_t delivered;     /* all up to here has its outcomes */
+	_Atomic uint64_t durable;       /* of it, what survives power loss where it went: main's */
+	uint64_t forgotten;             /* of it, what the spool was told to forget */
 	bool forgot;                    /* the read position moved since it was last saved */
 	int64_t full_next_ms;
 	uint64_t skip_to;               /* positions up to this are in the sink's hands already */
@@ -277,7 +280,25 @@ void backlog_reach(struct backlog *b, struct batch *batch, uint64_t position)
 		progress_spool(b->lane->options.progress, b->lane->options.number, position);
 }
 
-static void forget_done(struct backlog *b)
+/*
+ * What was delivered may be forgotten once it is durable where it went: a file output's lines, and dead letters, are in the page
+ * cache until main has synced them.
+ */
+static void forget_durable(struct backlog *b)
+{
+	uint64_t durable = b->durable;
+	if (durable <= b->forgotten)
+		return;
+	b->forgotten = durable;
+	spool_forget(b->spool, durable);
+	count_bytes(b);
+	/* The read position is saved with the next fsync, soon: what was delivered since then comes again after a crash. */
+	b->forgot = true;
+	if (!b->unsynced_since_ms)
+		b->unsynced_since_ms = clock_steady_ms();
+}
+
+static void take_off_done(struct backlog *b)
 {
 	uint64_t last = 0;
 	while (b->head && !b->head->batch) {
@@ -289,16 +310,23 @@ static void forget_done(struct backlog *b)
 		free(s);
 	}
 	if (last) {
-		spool_forget(b->spool, last);
+		b->delivered = last;
 		progress_spool(b->lane->options.progress, b->lane->options.number,
 			b->head && b->head->reached ? b->head->reached : last);
-		count_bytes(b);
-		/* The read position is saved with the next fsync, soon: what was delivered since then comes again after a crash. */
-		b->forgot = true;
-		if (!b->unsynced_since_ms)
-			b->unsynced_since_ms = clock_steady_ms();
 		b->lane->backlogged = b->head || b->behind || b->pending;
 	}
+	forget_durable(b);
+}
+
+uint64_t backlog_delivered(const struct backlog *b)
+{
+	return b ? b->delivered : 0;
+}
+
+void backlog_durable(struct backlog *b, uint64_t position)
+{
+	if (b && position > b->durable)
+		b->durable = position;
 }
 
 /*
@@ -317,7 +345,7 @@ static bool store_taken(struct backlog *b)
 			if (last) {
 				b->skip_to = last;
 				add_stored(b, NULL, last);
-				forget_done(b);
+				take_off_done(b);
 			}
 			say_full(b, e);
 			return false;
@@ -414,10 +442,11 @@ int backlog_work(struct backlog *b, int wait_ms)
 		say_room(b);
 	if (b->behind)
 		(void)store(b);
+	forget_durable(b);
 	if (b->unsynced_since_ms &&
 		(b->unsynced_bytes >= UNSYNCED_BYTES || clock_steady_ms() - b->unsynced_since_ms >= UNSYNCED_MS))
 		(void)sync_spool(b);
-	if (b->unsynced_since_ms && wait_ms > UNSYNCED_MS)
+	if ((b->unsynced_since_ms || b->forgotten < b->delivered) && wait_ms > UNSYNCED_MS)
 		wait_ms = UNSYNCED_MS;
 	if (b->full && wait_ms > FULL_RETRY_MS)
 		wait_ms = FULL_RETRY_MS;
@@ -576,13 +605,14 @@ struct batch *backlog_next(struct backlog *b)
 void backlog_done(struct backlog *b, struct batch *batch)
 {
 	batch->stored->batch = NULL;
-	forget_done(b);
+	take_off_done(b);
 }
 
 void backlog_close(struct backlog *b)
 {
 	if (!b)
 		return;
+	forget_durable(b);
 	(void)sync_spool(b);
 	while (b->head) {
 		struct stored *s = b->head;

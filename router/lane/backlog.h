@@ -47,6 +47,12 @@ bool backlog_behind(const struct backlog *); /* NULL: false */
 struct batch *backlog_next(struct backlog *);
 /* The records of a batch that is in the spool have their outcomes, up to this position of the spool. */
 void backlog_reach(struct backlog *, struct batch *, uint64_t position);
+/*
+ * What was delivered out of the spool is forgotten only once it is durable where it went: main asks how far that is, syncs, and
+ * says so. Main's thread, while the worker runs. NULL: 0, and nothing.
+ */
+uint64_t backlog_delivered(const struct backlog *);
+void backlog_durable(struct backlog *, uint64_t position);
 /* A batch that is in the spool has got all its outcomes. */
 void backlog_done(struct backlog *, struct batch *);
 

@@ -20,6 +20,7 @@
 #include "router/base/log.h"
 #include "router/lane/batch.h"
 #include "router/lane/commit_point.h"
+#include "router/lane/dead_letters.h"
 #include "router/lane/ledger.h"
 #include "router/output/output.h"
 
@@ -491,5 +492,11 @@ void lane_join(struct lane *l)
 
 int lane_sync(struct lane *l)
 {
-	return l->ops->sync && l->sink ? l->ops->sync(l->sink) : 0;
+	const uint64_t delivered = backlog_delivered(l->backlog);
+	int r = l->ops->sync && l->sink ? l->ops->sync(l->sink) : 0;
+	if (r == 0 && l->options.dead_letters)
+		r = dead_letters_sync(l->options.dead_letters);
+	if (r == 0)
+		backlog_durable(l->backlog, delivered);
+	return r;
 }

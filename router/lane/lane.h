@@ -112,7 +112,10 @@ void lane_wait(struct lane *);
 /* lane_wait, and frees the lane. Ledgers must still be there. */
 void lane_join(struct lane *);
 
-/* All that this lane has closed in ledgers so far survives power loss when this returns 0. Main's thread. */
+/*
+ * All that this lane has closed in ledgers so far survives power loss when this returns 0, dead letters included; what of it came
+ * out of the spool may be forgotten there. Main's thread.
+ */
 int lane_sync(struct lane *);
 
 bool lane_idle(const struct lane *);                 /* everything pushed has an outcome */

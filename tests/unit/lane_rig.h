@@ -32,6 +32,7 @@ struct rig {
 	struct ledger *ledger;
 	struct lane *lane;
 	struct patience patience;
+	bool main_away;            /* nobody makes durable what was delivered; else rig_wait does, as main */
 	char folder[64];
 	char spool[80];
 };

@@ -163,6 +163,38 @@ static void what_is_spooled_outlives_the_lane(void **state)
 	rig_teardown(&r);
 }
 
+static void start_again(struct rig *r)
+{
+	lane_stop(r->lane);
+	lane_join(r->lane);
+	rig_start(r, 150);
+}
+
+/* What a sink has taken may yet be lost by a power cut: the spool has it until main says that it is durable. */
+static void what_was_delivered_and_not_synced_comes_again(void **state)
+{
+	struct rig r;
+	(void)state;
+	rig_setup_spool(&r, 150, AT_LEAST_ONCE, 64 << 20);
+	r.main_away = true;
+	play.blocked = true;
+	assert_int_equal(rig_push(&r, "ab"), 0);
+	assert_int_equal(rig_push(&r, "cd"), 0);
+	rig_wait(rig_settled, &r);
+	play.blocked = false;
+	rig_wait(rig_idle, &r);
+	start_again(&r);
+	rig_wait(rig_idle, &r);
+	assert_int_equal(play.taken, 8);
+	assert_memory_equal(play.order, "abcdabcd", 8);
+	assert_int_equal(lane_sync(r.lane), 0);
+	start_again(&r);
+	assert_int_equal(rig_push(&r, "!"), 0);
+	rig_wait(rig_idle, &r);
+	assert_int_equal(play.taken, 9);
+	rig_teardown(&r);
+}
+
 /*
  * It takes a record every few milliseconds, so no event waits long and no input waits long at once; but all its inputs' time
  * is spent with waiting.
@@ -228,6 +260,7 @@ int main(void)
 		cmocka_unit_test(stopping_leaves_spans_open),
 		cmocka_unit_test(a_stalled_lane_spools_and_keeps_the_order),
 		cmocka_unit_test(what_is_spooled_outlives_the_lane),
+		cmocka_unit_test(what_was_delivered_and_not_synced_comes_again),
 		cmocka_unit_test(a_slow_lane_holds_its_input_for_a_while_only),
 		cmocka_unit_test(a_full_spool_makes_the_input_wait),
 		cmocka_unit_test(finish_flushes_once_the_queue_is_empty),
