@@ -89,6 +89,19 @@ static rd_kafka_t *open_consumer(const char *brokers, const char *topic, const c
 	return rk;
 }
 
+static void make_topic(rd_kafka_t *rk, const char *name)
+{
+	char text[256];
+	rd_kafka_NewTopic_t *topic = rd_kafka_NewTopic_new(name, 1, 1, text, sizeof text);
+	rd_kafka_queue_t *queue = rd_kafka_queue_new(rk);
+	rd_kafka_CreateTopics(rk, &topic, 1, NULL, queue);
+	rd_kafka_event_t *event = rd_kafka_queue_poll(queue, TIMEOUT_MS);
+	if (event)
+		rd_kafka_event_destroy(event);
+	rd_kafka_queue_destroy(queue);
+	rd_kafka_NewTopic_destroy(topic);
+}
+
 /* The topic of the class in the message's header. */
 static rd_kafka_topic_t *topic_of(rd_kafka_t *producer, const char *prefix, const rd_kafka_headers_t *headers)
 {
@@ -107,6 +120,7 @@ static rd_kafka_topic_t *topic_of(rd_kafka_t *producer, const char *prefix, cons
 			continue;
 		(void)snprintf(known[i].name, NAME_ROOM, "%.*s", (int)len, (const char *)value);
 		(void)snprintf(name, sizeof name, "%.100s.%.100s", prefix, known[i].name);
+		make_topic(producer, name);
 		return known[i].topic = rd_kafka_topic_new(producer, name, NULL);
 	}
 	(void)fprintf(stderr, "the messages have no classes: an agent has to write them\n");
