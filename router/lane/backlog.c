@@ -1,4 +1,4 @@
-#include "router/lane/backlog.h"
+#include "router/lane/backlog_priv.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -23,50 +23,11 @@
 #include "router/output/output.h"
 
 enum {
-	BATCH_BYTES = 256 * 1024,       /* of a batch read from the spool, at most ... */
-	BATCH_PART = 4,                 /* ... and this part of the lane's share */
 	GROUP_BYTES = 256 * 1024,       /* of events that are appended at once; a larger one goes alone */
 	UNSYNCED_BYTES = 16 << 20,      /* an fsync at least every so many bytes ... */
 	UNSYNCED_MS = 100,              /* ... and so often, while spans wait for it */
 	FULL_RETRY_MS = 500,
 	NAME_MAX_BYTES = 255,
-	MISFIT = 0x80,                  /* beside the class in the spool: a misfit (batch.h), dead letter to be */
-};
-
-/* A batch whose records are in the spool up to `last`; in the order of the spool. */
-struct stored {
-	struct stored *next;
-	struct batch *batch;            /* NULL: done */
-	uint64_t last;
-	uint64_t reached;               /* of a batch that is not done: its records up to here are; 0: none is */
-};
-
-struct backlog {
-	struct lane *lane;
-	struct spool *spool;
-	uint64_t counted;               /* bytes of it that are in the lanes' common total */
-	int64_t after_ms;
-	bool behind;
-	bool full;
-	bool failing;                   /* the spool cannot be read: told, tried again */
-	_Atomic uint64_t delivered;     /* all up to here has its outcomes */
-	_Atomic uint64_t durable;       /* of it, what survives power loss where it went: main's */
-	uint64_t forgotten;             /* of it, what the spool was told to forget */
-	bool forgot;                    /* the read position moved since it was last saved */
-	int64_t full_next_ms;
-	uint64_t skip_to;               /* positions up to this are in the sink's hands already */
-	struct stored *head, *tail;     /* batches in memory whose records are in the spool */
-	struct span **spans;            /* to be closed after the next fsync */
-	size_t n_spans, spans_room;
-	uint64_t unsynced_bytes;
-	int64_t unsynced_since_ms;      /* 0: nothing waits */
-	struct batch *pending;          /* off the queue, not yet all in the spool ... */
-	uint32_t pending_next;          /* ... but up to this record */
-	struct batch *ahead;            /* begun by a record that did not belong to the batch before it */
-	uint64_t ahead_last;
-	struct decoder *decoder;
-	struct unwrap unwrap;
-	struct attributes attributes;
 };
 
 /* Brings the common total up to date with what this spool holds now. */
@@ -128,7 +89,7 @@ struct backlog_state backlog_state(struct backlog *b)
 /* ---- into the spool ---- */
 
 /* Makes what was appended durable, and only then lets the ledger know. */
-static int sync_spool(struct backlog *b)
+int backlog_sync(struct backlog *b)
 {
 	if (!b->unsynced_since_ms && !b->forgot)
 		return 0;
@@ -169,7 +130,7 @@ static bool make_record(const struct backlog *b, const struct batch *batch, uint
 	uint8_t outcome = r ? r->outcome : m->outcome;
 	*ret = (struct spool_record){
 		.seq = batch->first_seq + (r ? i : batch->n),
-		.class_ = r ? r->class_ : (uint8_t)(b->lane->options.class_ | MISFIT),
+		.class_ = r ? r->class_ : (uint8_t)(b->lane->options.class_ | BACKLOG_MISFIT),
 		.rule = r ? batch_rule(batch, i) : VIEW(""),
 		.input = view_of(batch->input),
 		.cluster = view_of(batch->cluster),
@@ -237,7 +198,7 @@ static void say_room(struct backlog *b)
 	lane_report(b->lane, NULL);
 }
 
-static void set_end(const struct batch *batch, struct record *r, uint64_t end)
+void backlog_set_end(const struct batch *batch, struct record *r, uint64_t end)
 {
 	r->end = end - batch->start <= UINT32_MAX ? (uint32_t)(end - batch->start) : 0;
 }
@@ -253,13 +214,13 @@ static void take_ends(const struct backlog *b, struct batch *batch, uint64_t las
 	for (uint32_t i = 0; i < batch->n; i++) {
 		bool is = make_record(b, batch, i, &record);
 		end += is ? frame_size(&record) : 0;
-		set_end(batch, &batch->records[i], is ? end : batch->start);
+		backlog_set_end(batch, &batch->records[i], is ? end : batch->start);
 	}
 	batch->reached = batch->settled;
 }
 
 /* Without a batch: done already. */
-static void add_stored(struct backlog *b, struct batch *batch, uint64_t last)
+void backlog_add_stored(struct backlog *b, struct batch *batch, uint64_t last)
 {
 	struct stored *s = mem_zero(1, sizeof *s);
 	s->batch = batch;
@@ -344,7 +305,7 @@ static bool store_taken(struct backlog *b)
 		if (e < 0) {
 			if (last) {
 				b->skip_to = last;
-				add_stored(b, NULL, last);
+				backlog_add_stored(b, NULL, last);
 				take_off_done(b);
 			}
 			say_full(b, e);
@@ -353,7 +314,7 @@ static bool store_taken(struct backlog *b)
 		close_span_later(b, batch->span);
 		batch->span = NULL;
 		take_ends(b, batch, last);
-		add_stored(b, batch, last);
+		backlog_add_stored(b, batch, last);
 		batch_excuse(batch);
 		b->skip_to = last;
 	}
@@ -382,7 +343,7 @@ static bool store_queue(struct backlog *b)
 		l->progress_ms = clock_steady_ms(); /* its inputs get on */
 		batch_free(batch);
 		count_bytes(b);
-		if (b->unsynced_bytes >= UNSYNCED_BYTES && sync_spool(b) < 0)
+		if (b->unsynced_bytes >= UNSYNCED_BYTES && backlog_sync(b) < 0)
 			return false;
 	}
 	return true;
@@ -428,7 +389,7 @@ bool backlog_store_all(struct backlog *b)
 {
 	fall_behind(b);
 	b->full_next_ms = 0;
-	return store(b) && sync_spool(b) == 0;
+	return store(b) && backlog_sync(b) == 0;
 }
 
 int backlog_work(struct backlog *b, int wait_ms)
@@ -445,7 +406,7 @@ int backlog_work(struct backlog *b, int wait_ms)
 	forget_durable(b);
 	if (b->unsynced_since_ms &&
 		(b->unsynced_bytes >= UNSYNCED_BYTES || clock_steady_ms() - b->unsynced_since_ms >= UNSYNCED_MS))
-		(void)sync_spool(b);
+		(void)backlog_sync(b);
 	if ((b->unsynced_since_ms || b->forgotten < b->delivered) && wait_ms > UNSYNCED_MS)
 		wait_ms = UNSYNCED_MS;
 	if (b->full && wait_ms > FULL_RETRY_MS)
@@ -453,153 +414,6 @@ int backlog_work(struct backlog *b, int wait_ms)
 	if (!b->behind && left_ms < wait_ms)
 		wait_ms = (int)left_ms;
 	return wait_ms;
-}
-
-/* ---- out of the spool ---- */
-
-static struct view keep(struct batch *batch, struct view text)
-{
-	char *piece = batch_alloc(batch, text.len + 1);
-	if (text.len)
-		memcpy(piece, text.ptr, text.len);
-	piece[text.len] = 0;
-	return (struct view){ piece, text.len };
-}
-
-static struct batch *new_batch(struct backlog *b, const struct spool_record *r)
-{
-	struct batch *batch = batch_create(NULL, NULL); /* counts against no budget, as batch_excuse has it */
-	batch->lane = b->lane;
-	batch->input = keep(batch, r->input).ptr;
-	batch->cluster = keep(batch, r->cluster).ptr;
-	batch->first_seq = r->seq;
-	batch->pushed_ms = clock_steady_ms();
-	return batch;
-}
-
-static bool belongs(const struct batch *batch, const struct spool_record *r)
-{
-	bool follows = r->class_ & MISFIT || r->seq == batch->first_seq + batch->n;
-	return follows && view_eq(r->input, view_of(batch->input)) &&
-	       view_eq(r->cluster, view_of(batch->cluster));
-}
-
-static void add_record(struct backlog *b, struct batch *batch, const struct spool_record *r, uint64_t position)
-{
-	struct event e;
-	size_t end;
-	if (r->class_ & MISFIT) {
-		batch_add_misfit(batch, keep(batch, r->event));
-		batch->bytes += r->event.len;
-		return;
-	}
-	struct record *record = batch_add(batch);
-	if (batch->n == 1)
-		batch->start = position - frame_size(r);
-	set_end(batch, record, position);
-	record->bytes = keep(batch, r->event);
-	record->class_ = r->class_;
-	batch->bytes += r->event.len;
-	batch_set_rule(batch, batch->n - 1, r->rule);
-	if (unwrap_decode(&b->unwrap, b->decoder, record->bytes, &e, &end) != DECODE_OK)
-		return; /* the spool's checksum was right, so it is what was put in: formats cope with what has no fields */
-	attributes_of(&e, &b->attributes);
-	record_fill(batch, record, &e, &b->attributes, b->lane->options.key);
-}
-
-/*
- * The next record that the sink does not have yet; false: none now. Damaged ones are passed over, counted by the spool. A spool
- * that cannot be read is not one that has been read to its end: the lane stays behind, and tries again.
- */
-static bool next_record(struct backlog *b, struct spool_record *ret_record, uint64_t *ret_position)
-{
-	for (;;) {
-		int r = spool_next(b->spool, ret_record, ret_position);
-		bool failing = r < 0 && r != -EAGAIN && r != -EBADMSG;
-		if (r == -EBADMSG)
-			lane_report(b->lane, "the spool has damaged records: they are passed over and counted");
-		if (failing && !b->failing)
-			lane_report(b->lane, "the spool cannot be read");
-		if (!failing && b->failing)
-			lane_report(b->lane, NULL);
-		b->failing = failing;
-		if (r != -EBADMSG && (r < 0 || *ret_position > b->skip_to))
-			return r == 0;
-	}
-}
-
-/* Reads on from `batch` (NULL: a new one) until it is large enough or the next record belongs elsewhere. */
-static struct batch *read_batch(struct backlog *b, struct batch *batch, uint64_t *last)
-{
-	struct spool_record r;
-	uint64_t position, bytes_max = b->lane->options.share_bytes / BATCH_PART;
-	if (bytes_max > BATCH_BYTES)
-		bytes_max = BATCH_BYTES;
-	while ((!batch || batch->bytes < bytes_max) && next_record(b, &r, &position)) {
-		if (batch && !belongs(batch, &r)) {
-			b->ahead = new_batch(b, &r);
-			add_record(b, b->ahead, &r, position);
-			b->ahead_last = position;
-			return batch;
-		}
-		if (!batch)
-			batch = new_batch(b, &r);
-		add_record(b, batch, &r, position);
-		*last = position;
-	}
-	return batch;
-}
-
-/* All is read: what the counters still have on disk was damaged and passed over. It is dead, and counted so. */
-static void count_damaged(struct backlog *b)
-{
-	uint64_t lost = lane_counters(b->lane).spooled_events;
-	if (lost)
-		lane_account(b->lane, &(struct lane_counters){ .dead_events = lost, .spooled_events = -lost });
-}
-
-/*
- * All is read, and the spool has no room for the rest of this batch: it goes the short way. Its span is closed by the outcomes
- * of that rest, so what of it is in the spool must be durable before.
- */
-static struct batch *take_pending(struct backlog *b)
-{
-	struct batch *batch = b->pending;
-	if (b->pending_next && sync_spool(b) < 0)
-		return NULL;
-	/* By another batch: no outcome of this one. */
-	for (uint32_t i = 0; i < b->pending_next; i++)
-		*(i < batch->n ? &batch->records[i].outcome : &batch->misfits[i - batch->n].outcome) = RECORD_DELIVERED;
-	batch->open -= b->pending_next;
-	b->pending = NULL;
-	b->pending_next = 0;
-	return batch;
-}
-
-struct batch *backlog_next(struct backlog *b)
-{
-	struct lane *l = b->lane;
-	uint64_t last = b->ahead_last;
-	struct batch *batch = b->ahead;
-	b->ahead = NULL;
-	batch = read_batch(b, batch, &last);
-	if (batch) {
-		add_stored(b, batch, last);
-		lane_account(l, &(struct lane_counters){
-			.memory_events = batch_events(batch),
-			.spooled_events = -(uint64_t)batch_events(batch),
-		});
-		return batch;
-	}
-	if (b->failing)
-		return NULL;
-	if (b->pending)
-		return take_pending(b);
-	/* All is read: what comes now may go the short way. */
-	count_damaged(b);
-	b->behind = false;
-	l->backlogged = b->head != NULL;
-	return NULL;
 }
 
 void backlog_done(struct backlog *b, struct batch *batch)
@@ -613,7 +427,7 @@ void backlog_close(struct backlog *b)
 	if (!b)
 		return;
 	forget_durable(b);
-	(void)sync_spool(b);
+	(void)backlog_sync(b);
 	while (b->head) {
 		struct stored *s = b->head;
 		b->head = s->next;
