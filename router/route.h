@@ -61,7 +61,7 @@ struct feed {
 	const struct config_input *input;
 	unsigned number;                /* of the input */
 	const char *cluster;
-	struct view cluster_view;       /* of the lines in hand: the same, or what their origin says */
+	struct view cluster_view;       /* of the lines in hand: the same, or what their origin says, which goes with them */
 	struct ledger *ledger;
 	struct decoder *decoder, *item_decoder;
 	struct unwrap unwrap;

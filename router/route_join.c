@@ -5,6 +5,9 @@
  * span where that happens is closed. Behind the lanes' back nothing passes: what a lane had before a restart is known by the place where a
  * part stands in its source, noted when it comes.
  *
+ * A span is of one cluster, so only what is of the input's own is held, and leaves in spans of its own only. Parts whose cluster came with
+ * the lines pass as they come: who wrote that cluster beside them had them in order already.
+ *
  * Threads: route_part and route_due by whoever has the feed's mutex. The releaser is a thread that starts with the first part ever
  *          held, and lets go what time alone makes due, while the input waits for its source. It may wait for a lane as the input does.
  */
@@ -106,9 +109,15 @@ static void route_all_due(struct feed *f, bool all)
 		route_group(f, g);
 }
 
+static bool is_own_cluster(const struct feed *f)
+{
+	return f->cluster_view.ptr == f->cluster;
+}
+
 void route_due(struct feed *f)
 {
-	route_all_due(f, false);
+	if (is_own_cluster(f))
+		route_all_due(f, false);
 }
 
 /* In a span of its own, which takes nothing of the source. */
@@ -118,6 +127,7 @@ static void release(struct feed *f, bool all)
 		join_wait_ms(f->join, 0) < 0)
 		return;
 	f->lane_skip = NULL;
+	f->cluster_view = view_of(f->cluster); /* the last lines' is gone with them */
 	span_begin(f, NULL, f->end);
 	route_all_due(f, all);
 	(void)span_end(f, f->end);
@@ -175,7 +185,7 @@ static struct held *note(const struct feed *f)
 
 void route_part(struct feed *f, const struct event *e, const struct log_entry_split *split)
 {
-	if (!f->joins || !start_holding(f) || !join_can(f->join, split, e->bytes.len)) {
+	if (!f->joins || !is_own_cluster(f) || !start_holding(f) || !join_can(f->join, split, e->bytes.len)) {
 		f->counters.unjoined++;
 		(void)route_event(f, e, NULL);
 		return;

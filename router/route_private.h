@@ -11,7 +11,7 @@ struct verdict route_event(struct feed *, const struct event *, const struct ver
 
 /* A part of a log entry: kept until the others are there, or routed. */
 void route_part(struct feed *, const struct event *, const struct log_entry_split *);
-/* Lets go what is held for too long already. In a span. */
+/* Lets go what is held for too long already. In a span; in one of another cluster than the input's own it does nothing. */
 void route_due(struct feed *);
 void join_start(struct feed *);
 void join_end(struct feed *);

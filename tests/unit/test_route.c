@@ -154,17 +154,25 @@ static void counts_by_rule_outlive_a_reload_of_the_same_policy(void **state)
 	"{\"protoPayload\":{\"@type\":\"type.googleapis.com/google.cloud.audit.AuditLog\",\"serviceName\":\"k8s.io\"," \
 	"\"methodName\":\"io.k8s.core.v1.pods.list\"},\"split\":{\"uid\":\"" uid "\",\"index\":" index ",\"totalSplits\":" total "}}\n"
 
-static int64_t feed_at(struct rig *r, const char *text, uint64_t *position)
+/* The cluster is gone when this returns, as a Kafka message's is. */
+static int64_t feed_of(struct rig *r, const char *cluster, const char *text, uint64_t *position)
 {
 	struct chunk *c;
-	struct feed_origin origin = { .file = "f", .first_line = 1, .offset = *position };
+	char *name = cluster ? mem_text(view_of(cluster)) : NULL;
+	struct feed_origin origin = { .file = "f", .cluster = name, .first_line = 1, .offset = *position };
 	assert_int_equal(chunk_create(&c, r->routing.budget, strlen(text)), 0);
 	c->len = strlen(text);
 	memcpy(c->bytes, text, c->len);
 	*position += c->len;
 	int64_t result = feed_chunk(r->feed, c, (struct view){ c->bytes, c->len }, *position, &origin);
 	chunk_release(c);
+	free(name);
 	return result;
+}
+
+static int64_t feed_at(struct rig *r, const char *text, uint64_t *position)
+{
+	return feed_of(r, NULL, text, position);
 }
 
 static uint64_t classified(const struct rig *r)
@@ -238,6 +246,28 @@ static void parts_without_the_others_leave_in_time(void **state)
 	teardown(&r);
 }
 
+/* What is held leaves in spans of the input's own cluster, and nothing of another one is held or joined with it. */
+static void parts_of_other_clusters_do_not_wait(void **state)
+{
+	struct rig r;
+	uint64_t position = 0;
+	(void)state;
+	setup(&r, 1 << 20);
+	assert_int_equal(feed_at(&r, PART("u", "0", "2"), &position), 1);
+	assert_int_equal(feed_of(&r, "north", PART("u", "1", "2") PART("v", "0", "2"), &position), 2);
+	assert_int_equal(classified(&r), 2);
+	assert_int_equal(r.feed->counters.joined, 0);
+	assert_int_equal(r.feed->counters.unjoined, 2);
+	assert_int_equal(feed_of(&r, "south", PART("v", "1", "2"), &position), 1);
+	assert_int_equal(classified(&r), 3);
+	assert_int_equal(ledger_positions(r.feed->ledger, NULL), 0); /* u's first waits */
+	feed_finish(r.feed);
+	assert_int_equal(classified(&r), 4);
+	assert_ptr_equal(r.feed->attributes.cluster.ptr, r.feed->cluster);
+	assert_int_equal(ledger_positions(r.feed->ledger, NULL), position);
+	teardown(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -248,6 +278,7 @@ int main(void)
 		cmocka_unit_test(parts_wait_for_each_other),
 		cmocka_unit_test(parts_without_the_others_leave_at_the_end),
 		cmocka_unit_test(parts_without_the_others_leave_in_time),
+		cmocka_unit_test(parts_of_other_clusters_do_not_wait),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
