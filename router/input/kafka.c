@@ -257,7 +257,9 @@ static void leave(struct input *in)
 {
 	rd_kafka_queue_t *queue = rd_kafka_queue_new(in->rk);
 	int64_t until = clock_steady_ms() + KAFKA_LEAVE_MS;
-	in->closing = true;
+	(void)pthread_mutex_lock(&in->mutex);
+	in->closing = true; /* no other thread asks it anything any more */
+	(void)pthread_mutex_unlock(&in->mutex);
 	if (in->rebalance.due)
 		(void)rd_kafka_assign(in->rk, NULL);
 	rd_kafka_error_t *error = rd_kafka_consumer_close_queue(in->rk, queue);
@@ -271,7 +273,6 @@ static void leave(struct input *in)
 			rd_kafka_event_destroy(event);
 	}
 	rd_kafka_queue_destroy(queue);
-	in->closing = false;
 }
 
 static void end_client(struct input *in)
@@ -284,6 +285,7 @@ static void end_client(struct input *in)
 	consumer_group_forget(in);
 	(void)pthread_mutex_lock(&in->mutex);
 	in->rk = NULL;
+	in->closing = false;
 	(void)pthread_mutex_unlock(&in->mutex);
 	in->last_topic = NULL;
 	rd_kafka_queue_destroy(in->queue);

@@ -123,7 +123,7 @@ struct input {
 	} rebalance;
 	bool reset_any;             /* a partition with reset_due */
 	int64_t reset_retry_ms;
-	bool closing;
+	bool closing;               /* rk is; changed by run()'s thread under mutex */
 	bool joined;                /* an assignment came, be it empty */
 	int64_t progress_ms;        /* --once: something moved */
 	bool restart;               /* this client is of no use any more */

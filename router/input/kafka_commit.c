@@ -86,9 +86,12 @@ static bool has_news(const struct input *in)
 	return false;
 }
 
+/* NULL: there is none, as where the client is being closed. */
 static char *group_text(rd_kafka_t *rk, rd_kafka_consumer_group_metadata_t *group, size_t *ret_len)
 {
 	void *text;
+	if (!group)
+		return NULL;
 	rd_kafka_error_t *error = rd_kafka_consumer_group_metadata_write(group, &text, ret_len);
 	rd_kafka_consumer_group_metadata_destroy(group);
 	if (error) {
@@ -122,7 +125,7 @@ static void commit_if_due(struct input *in)
 {
 	int64_t now = clock_steady_ms();
 	take_settled_rows(in);
-	if (now < in->commit_due_ms || !in->rk || in->options.exactly_once)
+	if (now < in->commit_due_ms || !in->rk || in->closing || in->options.exactly_once)
 		return;
 	in->commit_due_ms = now + KAFKA_COMMIT_MS;
 	if (!has_news(in) || is_joining(in))
@@ -271,7 +274,7 @@ int consumer_point(struct input *in, uint64_t from, uint64_t to, struct commit_p
 {
 	(void)pthread_mutex_lock(&in->mutex);
 	take_settled_rows(in);
-	int r = !in->rk || rd_kafka_assignment_lost(in->rk) ? -EAGAIN : last_between(in, from, to, &ret->position) ? 0 : -ERANGE;
+	int r = !in->rk || in->closing || rd_kafka_assignment_lost(in->rk) ? -EAGAIN : last_between(in, from, to, &ret->position) ? 0 : -ERANGE;
 	/* What is not settled yet may be in the transaction: it must still be ours. */
 	for (size_t i = 0; i < in->n_rows && row_at(in, i)->end <= to && r != -ERANGE; i++)
 		if (row_at(in, i)->epoch != row_at(in, i)->part->epoch)
