@@ -96,11 +96,14 @@ static int64_t end_of(struct input *in, const char *topic, int32_t number)
 	return e ? -1 : high;
 }
 
-/* `from: end`: where the end is now is committed at once, so that what comes before the first commit is not skipped. */
+/*
+ * `from: end`: where the end is now is committed at once, so that what comes before the first commit is not skipped. Where that cannot be
+ * asked, librdkafka finds no offset either, and reset() asks until there is an answer.
+ */
 static void begin_at_end(struct input *in, rd_kafka_topic_partition_t *one, struct kafka_part *p)
 {
 	int64_t end = end_of(in, one->topic, one->partition);
-	one->offset = end < 0 ? RD_KAFKA_OFFSET_END : end;
+	one->offset = end < 0 ? RD_KAFKA_OFFSET_STORED : end;
 	if (end >= 0)
 		consumer_expect(in, p, in->position, end);
 }
@@ -226,6 +229,7 @@ static bool learn_next(struct input *in, struct kafka_part *p)
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_topic_partition_list_add(list, p->topic, p->number);
 	rd_kafka_resp_err_t e = rd_kafka_committed(in->rk, list, KAFKA_ASK_MS);
+	e = e ? e : list->elems[0].err; /* as in ask_committed */
 	if (!e)
 		p->next = list->elems[0].offset;
 	rd_kafka_topic_partition_list_destroy(list);

@@ -408,6 +408,27 @@ static void what_comes_from_the_end_on(void **state)
 	router_finish(&r);
 }
 
+/* Where the end cannot be asked for at first, it is asked again: it is committed before a message comes. */
+static void the_end_is_asked_for_until_it_is_known(void **state)
+{
+	enum { LIST_OFFSETS = 2 };
+	struct router r;
+	(void)state;
+	produce_many(0, 8);
+	rd_kafka_mock_push_request_errors(kafka_embedded_cluster(), LIST_OFFSETS, 3, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED,
+		RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+	router_init(&r, topic);
+	r.settings.from = FROM_END;
+	router_start(&r, false);
+	WAIT_FOR(committed_in_all() == 8);
+	assert_string_equal(buf_text(&r.feed.text), "");
+	produce_many(8, 4);
+	WAIT_FOR(router_lines(&r) == 4);
+	router_stop(&r);
+	router_finish(&r);
+	rd_kafka_mock_clear_request_errors(kafka_embedded_cluster(), LIST_OFFSETS);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -415,6 +436,7 @@ int main(void)
 		cmocka_unit_test_setup(clusters_come_from_topics, make_topic),
 		cmocka_unit_test_setup(only_what_is_settled_is_committed, make_topic),
 		cmocka_unit_test_setup(what_comes_from_the_end_on, make_topic),
+		cmocka_unit_test_setup(the_end_is_asked_for_until_it_is_known, make_topic),
 	};
 	return cmocka_run_group_tests(tests, begin, end);
 }
