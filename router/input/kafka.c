@@ -83,7 +83,7 @@ static const struct setting rows[] = {
 		.key = "properties",
 		.type = SETTING_PAIRS,
 		.offset = offsetof(struct kafka_input_settings, client.properties),
-		.help = "Any property of librdkafka's consumer, as it is, but for those that no loss depends on. NAME_file reads the value of a property from a file (sasl.password_file). What is fetched ahead is bounded by queued.max.messages.kbytes (65536) and, for each broker beyond it, fetch.max.bytes (4194304, compressed as it is); that is memory beside memory_max.",
+		.help = "Any property of librdkafka's consumer, as it is, but for those that no loss depends on. NAME_file reads the value of a property from a file (sasl.password_file). What is fetched ahead is bounded by queued.max.messages.kbytes (65536) and, for each broker beyond it, fetch.max.bytes (4194304, compressed as it is); that is memory beside memory_max. While an output has no room for more, nothing is taken; after max.poll.interval.ms (1800000: half an hour) of it the group goes on without this router, and what it had in hand comes twice: more is safer, but when the group shares partitions anew it waits for a router that is stuck for as long.",
 	},
 	{ .key = NULL },
 };
@@ -96,6 +96,7 @@ static const struct kafka_default defaults[] = {
 	{ "enable.partition.eof", "true" },
 	{ "partition.assignment.strategy", "cooperative-sticky" },
 	{ "isolation.level", "read_committed" },
+	{ "max.poll.interval.ms", "1800000" }, /* nothing is polled while a lane has no room: that is no reason to lose all partitions */
 	{ "queued.max.messages.kbytes", "65536" }, /* librdkafka sleeps up to 1 s where it is full: less costs most of the speed */
 	{ "fetch.max.bytes", "4194304" },
 	{ "reconnect.backoff.max.ms", "500" },
@@ -361,10 +362,32 @@ static size_t poll_messages(struct input *in, rd_kafka_message_t **messages)
 	return n > 0 ? (size_t)n : 0;
 }
 
+static bool is_all_settled(struct input *in)
+{
+	(void)pthread_mutex_lock(&in->mutex);
+	bool all = in->settled >= in->position;
+	(void)pthread_mutex_unlock(&in->mutex);
+	return all;
+}
+
+/*
+ * What was fed is waited for: what is not settled when a client ends comes twice, or is in a transaction that cannot be committed any
+ * more. Should messages come meanwhile, the client is of use after all (consumer_take). After a fatal error neither can happen.
+ */
+static bool is_restart_due(struct input *in)
+{
+	char text[KAFKA_TEXT_ROOM];
+	int64_t now = clock_steady_ms();
+	if (!in->restart || now < in->restart_ms)
+		return false;
+	return !in->rk || now >= in->restart_ms + KAFKA_SETTLE_MAX_MS || is_all_settled(in) ||
+	       rd_kafka_fatal_error(in->rk, text, sizeof text);
+}
+
 static void restart_if_due(struct input *in)
 {
 	struct err err;
-	if (!in->restart || clock_steady_ms() < in->restart_ms)
+	if (!is_restart_due(in))
 		return;
 	if (in->rk)
 		end_client(in);

@@ -43,14 +43,14 @@ enum {
 	KAFKA_BATCH_MESSAGES = 1000,
 	KAFKA_CHUNK_BYTES = 256 * 1024,
 	KAFKA_PIECE_BYTES = 1024 * 1024, /* exactly once: a transaction can end behind so much */
-	KAFKA_SETTLE_MAX_MS = 120000,    /* exactly once: longest wait for transactions, of max.poll.interval.ms = 5 minutes */
+	KAFKA_SETTLE_MAX_MS = 120000,    /* longest wait for transactions, or for what is fed: much less than max.poll.interval.ms */
 	KAFKA_POLL_MS = 100,
 	KAFKA_COMMIT_MS = 200,       /* between two commits */
 	KAFKA_ASK_MS = 2000,         /* one question to a broker */
 	KAFKA_ASK_TRIES = 15,
 	KAFKA_LAST_COMMIT_MS = 3000, /* at the end */
 	KAFKA_LEAVE_MS = 3000,
-	KAFKA_RESTART_MS = 5000,     /* before a new client takes the place of one that is of no use */
+	KAFKA_RESTART_MS = 5000,     /* before a new client takes the place of one that is of no use; then what is fed is waited for */
 	KAFKA_CLUSTER_ROOM = 256,    /* 255 is what a spool's record takes */
 	KAFKA_TEXT_ROOM = 400,
 };

@@ -286,6 +286,13 @@ static bool feed_cluster(struct input *in, struct taken_cluster *c)
 	return goes_on;
 }
 
+/* What comes now was fetched before that. */
+static bool is_fatal(rd_kafka_t *rk)
+{
+	char text[KAFKA_TEXT_ROOM];
+	return rd_kafka_fatal_error(rk, text, sizeof text) != RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
 bool consumer_take(struct input *in, rd_kafka_message_t **messages, size_t n)
 {
 	struct kafka_taken *t = in->taken;
@@ -293,7 +300,7 @@ bool consumer_take(struct input *in, rd_kafka_message_t **messages, size_t n)
 	sort(in, messages, n);
 	if (t->n_parts) {
 		in->progress_ms = clock_steady_ms();
-		in->restart = false; /* this client is of use */
+		in->restart = in->restart && is_fatal(in->rk); /* else this client is of use */
 	}
 	for (size_t i = 0; i < t->n_parts; i++)
 		consumer_expect(in, t->parts[i], in->position + t->bytes, t->parts[i]->next);

@@ -142,7 +142,7 @@ static void *run(void *context)
 	return NULL;
 }
 
-static void router_start(struct router *r, bool once)
+static void router_open(struct router *r, bool once)
 {
 	struct err err;
 	struct input_options options = {
@@ -154,8 +154,18 @@ static void router_start(struct router *r, bool once)
 	};
 	if (ops->open(&r->input, &options, &err) < 0)
 		fail_msg("%s", err.text);
+}
+
+static void router_run(struct router *r)
+{
 	assert_int_equal(pthread_create(&r->thread, NULL, run, r), 0);
 	r->running = true;
+}
+
+static void router_start(struct router *r, bool once)
+{
+	router_open(r, once);
+	router_run(r);
 }
 
 static void router_join(struct router *r)
@@ -429,6 +439,27 @@ static void the_end_is_asked_for_until_it_is_known(void **state)
 	rd_kafka_mock_clear_request_errors(kafka_embedded_cluster(), LIST_OFFSETS);
 }
 
+/* An error asked for a new client, but something fed is not settled; then messages come: the old one was of use after all. */
+static void a_new_client_waits_for_what_is_fed(void **state)
+{
+	struct router r;
+	(void)state;
+	produce_many(0, 8);
+	router_init(&r, topic);
+	router_open(&r, false);
+	char *name = mem_text(view_of(rd_kafka_name(r.input->rk)));
+	r.input->position = r.feed.end = 1;
+	r.input->restart_ms = clock_steady_ms();
+	r.input->restart = true;
+	router_run(&r);
+	WAIT_FOR(router_lines(&r) == 8);
+	router_stop(&r);
+	assert_false(r.input->restart);
+	assert_string_equal(rd_kafka_name(r.input->rk), name);
+	free(name);
+	router_finish(&r);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -437,6 +468,7 @@ int main(void)
 		cmocka_unit_test_setup(only_what_is_settled_is_committed, make_topic),
 		cmocka_unit_test_setup(what_comes_from_the_end_on, make_topic),
 		cmocka_unit_test_setup(the_end_is_asked_for_until_it_is_known, make_topic),
+		cmocka_unit_test_setup(a_new_client_waits_for_what_is_fed, make_topic),
 	};
 	return cmocka_run_group_tests(tests, begin, end);
 }
