@@ -67,7 +67,7 @@ struct batch {
 	unsigned source;         /* number of the input, as in the configuration */
 	uint64_t start;          /* position that the records' ends count from: the span's, or (stored) the spool's */
 	uint32_t settled;        /* so many records, from the first on, have their outcome ... */
-	uint32_t reached;        /* ... and so many of them were told to the progress */
+	uint32_t reached;        /* ... and so many of them, whole lines, were told to the progress */
 	struct record *records;
 	struct view *rules;      /* ids, where they came from a spool; NULL: the classifier's (use batch_rule) */
 	uint32_t n, room;

@@ -115,23 +115,28 @@ void lane_list_add(struct lane *l, struct batch *b)
 
 /*
  * Tells how far all records of a batch have their outcome: these need not come again after kill -9. Also when it is done: its
- * span may stay without an end for long, while the input waits for another lane.
+ * span may stay without an end for long, while the input waits for another lane. Always to the end of a line: the other records of one
+ * whose end is the same would not come again.
  */
 static void reach(struct batch *b)
 {
 	const struct record *r = b->records;
 	if (b->n_misfits)
 		return; /* where these stood between the records is not known any more */
-	while (b->settled < b->n && (r[b->settled].outcome == RECORD_DELIVERED || r[b->settled].outcome == RECORD_DEAD))
+	uint32_t reached = b->reached;
+	while (b->settled < b->n && (r[b->settled].outcome == RECORD_DELIVERED || r[b->settled].outcome == RECORD_DEAD)) {
 		b->settled++;
-	if (b->settled == b->reached || !b->settled || !r[b->settled - 1].end)
+		if (b->settled == b->n || r[b->settled].end != r[b->settled - 1].end)
+			reached = b->settled;
+	}
+	if (reached == b->reached || !r[reached - 1].end)
 		return;
-	b->reached = b->settled;
-	uint64_t position = b->start + r[b->settled - 1].end;
+	b->reached = reached;
+	uint64_t position = b->start + r[reached - 1].end;
 	if (b->stored)
 		backlog_reach(b->lane->backlog, b, position);
 	else if (b->span)
-		ledger_keep_to(b->span, b->lane->options.number, position, b->settled);
+		ledger_keep_to(b->span, b->lane->options.number, position, reached);
 }
 
 /* So many of its records have an outcome that is settled; the last one ends the batch. */

@@ -28,6 +28,10 @@ static uint32_t put(struct sink *sink, struct batch *b, uint32_t first)
 	(void)sink;
 	if (play.blocked)
 		return 0;
+	if (play.stop_at && play.taken >= play.stop_at) {
+		play.stopped = true;
+		return 0;
+	}
 	(void)poll(NULL, 0, play.pause_ms);
 	if (n > play.at_once)
 		n = play.at_once;
@@ -97,6 +101,8 @@ void rig_setup_spool(struct rig *r, uint64_t share, int guarantee, uint64_t spoo
 	play.at_once = UINT32_MAX;
 	play.taken = play.flushed = 0;
 	play.pause_ms = 0;
+	play.stop_at = 0;
+	play.stopped = false;
 	(void)snprintf(r->folder, sizeof r->folder, "/tmp/audit-router-lane-XXXXXX");
 	assert_non_null(mkdtemp(r->folder));
 	r->output = (struct config_output){ .name = (char *)"out", .ops = &ops };
@@ -142,8 +148,11 @@ int rig_push_misfit(struct rig *r, const char *text, const char *misfit)
 	c->len = strlen(text);
 	memcpy(c->bytes, text, c->len);
 	struct batch *b = batch_create(r->budget, c);
-	for (size_t i = 0; i < c->len; i++)
-		batch_add(b)->bytes = (struct view){ c->bytes + i, 1 };
+	for (size_t i = 0; i < c->len; i++) {
+		struct record *record = batch_add(b);
+		record->bytes = (struct view){ c->bytes + i, 1 };
+		record->end = r->ends ? r->ends[i] : 0;
+	}
 	b->bytes = c->len;
 	if (misfit) {
 		memcpy(c->bytes + c->len, misfit, strlen(misfit));

@@ -19,6 +19,8 @@ extern struct play {
 	_Atomic bool refuse;       /* refuses instead of delivering */
 	_Atomic uint32_t at_once;  /* most records a put takes */
 	_Atomic int pause_ms;      /* how long a put takes */
+	_Atomic uint64_t stop_at;  /* takes nothing once it took so many; 0: goes on */
+	_Atomic bool stopped;      /* it did, and all outcomes so far were told */
 	_Atomic uint64_t taken;
 	_Atomic uint64_t flushed;
 	char order[4096];          /* first byte of each record, as delivered */
@@ -32,6 +34,7 @@ struct rig {
 	struct ledger *ledger;
 	struct lane *lane;
 	struct patience patience;
+	const uint32_t *ends;      /* of the records that are pushed; NULL: they have none */
 	bool main_away;            /* nobody makes durable what was delivered; else rig_wait does, as main */
 	char folder[64];
 	char spool[80];

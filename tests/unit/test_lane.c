@@ -5,6 +5,10 @@
 #include <poll.h>
 #include <pthread.h>
 
+#include "router/lane/progress.h"
+
+enum { RUN = 7 };
+
 static bool is_flushed(struct rig *r)
 {
 	(void)r;
@@ -250,6 +254,52 @@ static void a_full_spool_makes_the_input_wait(void **state)
 	rig_teardown(&r);
 }
 
+static bool is_stopped(struct rig *r)
+{
+	(void)r;
+	return play.stopped;
+}
+
+static void assert_told(const struct rig *r, uint64_t position, uint64_t seq)
+{
+	struct progress_point point;
+	struct progress_past *past = progress_read(r->folder, RUN);
+	assert_non_null(past);
+	assert_true(progress_past_lane(past, "in", "out", &point));
+	assert_int_equal(point.position, position);
+	assert_int_equal(point.seq, seq);
+	progress_past_free(past);
+}
+
+/* Of a line with two events (a wrapper) one is delivered: after kill -9 the line comes again, or the other would be lost. */
+static void what_is_told_to_the_progress_ends_with_a_line(void **state)
+{
+	static const uint32_t ends[] = { 10, 20, 20, 30 };
+	static const char *const in = "in", *const out = "out";
+	struct progress_names names = { .inputs = &in, .n_inputs = 1, .lanes = &out, .n_lanes = 1, .n_slots = 1 };
+	struct progress *progress;
+	struct rig r;
+	(void)state;
+	rig_setup(&r, 1 << 20, AT_LEAST_ONCE);
+	assert_int_equal(progress_create(&progress, r.folder, RUN, &names), 0);
+	ledger_watch(r.ledger, progress, 0);
+	r.ends = ends;
+	play.at_once = 1;
+	play.stop_at = 2;
+	assert_int_equal(rig_push(&r, "abcd"), 0);
+	rig_wait(is_stopped, &r);
+	assert_told(&r, 10, 1);
+	play.stop_at = 3;
+	play.stopped = false;
+	rig_wait(is_stopped, &r);
+	assert_told(&r, 20, 3);
+	play.stop_at = 0;
+	rig_wait(rig_idle, &r);
+	assert_told(&r, 1000, 0);
+	rig_teardown(&r);
+	progress_destroy(progress);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -264,6 +314,7 @@ int main(void)
 		cmocka_unit_test(a_slow_lane_holds_its_input_for_a_while_only),
 		cmocka_unit_test(a_full_spool_makes_the_input_wait),
 		cmocka_unit_test(finish_flushes_once_the_queue_is_empty),
+		cmocka_unit_test(what_is_told_to_the_progress_ends_with_a_line),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
