@@ -151,7 +151,7 @@ static const struct setting rows[] = {
 		.type = SETTING_TEXT,
 		.initial = "audit.{class}",
 		.offset = offsetof(struct kafka_settings, topic),
-		.help = "The topic of each class. {class}, {cluster} and {input} are replaced; what a topic's name cannot hold becomes `-`. Topics that do not exist are made.",
+		.help = "The topic of each class. {class}, {cluster} and {input} are replaced; what a topic's name cannot hold becomes `-`. Topics that do not exist are made. A class has at most 1000 of them: events of further clusters go to the topic of a cluster `other-clusters`.",
 	},
 	{
 		.key = "key",

@@ -18,12 +18,13 @@ enum {
 	METADATA_TIMEOUT_MS = 1000,
 	ASK_MAX = 100,               /* topics in one request */
 	ERROR_ROOM = 256,
+	WAYS_MAX = 1000,             /* of a sink; where {cluster} comes from headers, anyone can name another one */
 };
 
 /* Which topic the events of a class, a cluster and an input go to. */
 struct way {
 	enum audit_class class_;
-	char *cluster, *input;
+	char *cluster, *input; /* "" where the template has no such placeholder */
 	struct kafka_topic *topic;
 };
 
@@ -34,6 +35,7 @@ struct kafka_topics {
 	rd_kafka_queue_t *queue;
 	struct way *ways;
 	size_t n_ways, last_way;
+	bool by_cluster, by_input, full; /* full: said */
 	struct kafka_topic **list;
 	size_t n;
 	bool asking;           /* one request at a time */
@@ -45,6 +47,8 @@ struct kafka_topics *kafka_topics_create(const struct kafka_settings *settings, 
 	struct kafka_topics *t = mem_zero(1, sizeof *t);
 	t->settings = settings;
 	t->log_fields = log_fields;
+	t->by_cluster = strstr(settings->topic, "{cluster}");
+	t->by_input = strstr(settings->topic, "{input}");
 	return t;
 }
 
@@ -104,11 +108,8 @@ static bool leads(const struct way *w, enum audit_class class_, const char *clus
 	return w->class_ == class_ && strcmp(w->cluster, cluster) == 0 && strcmp(w->input, input) == 0;
 }
 
-struct kafka_topic *kafka_topics_of(struct kafka_topics *t, enum audit_class class_, const char *cluster, const char *input)
+static struct kafka_topic *find_way(struct kafka_topics *t, enum audit_class class_, const char *cluster, const char *input)
 {
-	char name[KAFKA_TOPIC_ROOM];
-	cluster = cluster ? cluster : "";
-	input = input ? input : "";
 	if (t->last_way < t->n_ways && leads(&t->ways[t->last_way], class_, cluster, input))
 		return t->ways[t->last_way].topic;
 	for (size_t i = 0; i < t->n_ways; i++)
@@ -116,6 +117,12 @@ struct kafka_topic *kafka_topics_of(struct kafka_topics *t, enum audit_class cla
 			t->last_way = i;
 			return t->ways[i].topic;
 		}
+	return NULL;
+}
+
+static struct kafka_topic *add_way(struct kafka_topics *t, enum audit_class class_, const char *cluster, const char *input)
+{
+	char name[KAFKA_TOPIC_ROOM];
 	if (!kafka_topic_name(t->settings->topic, class_, cluster, input, name))
 		log_line(LOG_WARN, t->log_fields, "a topic's name is longer than %d bytes and was cut: %s",
 			KAFKA_TOPIC_ROOM - 1, name);
@@ -126,6 +133,21 @@ struct kafka_topic *kafka_topics_of(struct kafka_topics *t, enum audit_class cla
 	t->ways[t->n_ways] = (struct way){ class_, mem_text(view_of(cluster)), mem_text(view_of(input)), topic };
 	t->last_way = t->n_ways++;
 	return topic;
+}
+
+struct kafka_topic *kafka_topics_of(struct kafka_topics *t, enum audit_class class_, const char *cluster, const char *input)
+{
+	cluster = cluster && t->by_cluster ? cluster : "";
+	input = input && t->by_input ? input : "";
+	struct kafka_topic *topic = find_way(t, class_, cluster, input);
+	if (topic || !t->by_cluster || t->n_ways < WAYS_MAX)
+		return topic ? topic : add_way(t, class_, cluster, input);
+	if (!t->full)
+		log_line(LOG_WARN, t->log_fields, "more than %d topics: further clusters share that of a cluster \"%s\"", WAYS_MAX,
+			KAFKA_OTHER_CLUSTERS);
+	t->full = true;
+	topic = find_way(t, class_, KAFKA_OTHER_CLUSTERS, input);
+	return topic ? topic : add_way(t, class_, KAFKA_OTHER_CLUSTERS, input); /* as many as there are classes and inputs */
 }
 
 static void set_ready(struct kafka_topics *t, struct kafka_topic *topic)

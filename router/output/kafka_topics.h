@@ -7,6 +7,9 @@
  * alone; where it differs from the configuration a warning says so, once. Where making it is not allowed, it is used
  * as if it existed; whatever else goes wrong is tried again for ever.
  *
+ * Bound:   {cluster} may come from a header of a message, so a sink has at most about a thousand topics; the events of clusters
+ *          beyond that go to the topic of a cluster KAFKA_OTHER_CLUSTERS, and a warning says so, once.
+ *
  * Threads: main until the sink's worker runs, then the worker.
  */
 #include <librdkafka/rdkafka.h>
@@ -15,6 +18,8 @@
 
 #include "router/base/audit_class.h"
 #include "router/output/kafka_settings.h"
+
+#define KAFKA_OTHER_CLUSTERS "other-clusters"
 
 struct kafka_topics;
 

@@ -23,6 +23,7 @@
 #include "router/lane/seq.h"
 #include "router/output/kafka_settings.h"
 #include "router/output/kafka_sink.h"
+#include "router/output/kafka_topics.h"
 #include "router/output/output.h"
 
 enum { LIMIT_MS = 60000, EVENT_BYTES = 300 };
@@ -513,11 +514,36 @@ static int release_cluster(void **state)
 	return 0;
 }
 
+/* Clusters come from headers: whoever sends may name another one each time. */
+static void hostile_clusters_make_no_endless_topics(void **state)
+{
+	struct kafka_settings settings = { .topic = (char *)"audit.{class}.{cluster}" };
+	struct kafka_topics *t = kafka_topics_create(&settings, "");
+	struct kafka_topic *first = kafka_topics_of(t, ADMIN_READ, "c0", "in"), *last = NULL;
+	(void)state;
+	for (int i = 0; i < 1100; i++) {
+		char cluster[16];
+		(void)snprintf(cluster, sizeof cluster, "c%d", i);
+		last = kafka_topics_of(t, ADMIN_READ, cluster, "in");
+	}
+	assert_string_equal(last->name, "audit.admin_read.other-clusters");
+	assert_ptr_equal(kafka_topics_of(t, ADMIN_READ, "yet another", "in"), last);
+	assert_ptr_equal(kafka_topics_of(t, ADMIN_READ, "c0", "in"), first);
+	assert_string_equal(kafka_topics_of(t, DATA_READ, "x", "in")->name, "audit.data_read.other-clusters");
+	kafka_topics_destroy(t);
+	settings.topic = (char *)"audit.{class}";
+	t = kafka_topics_create(&settings, "");
+	first = kafka_topics_of(t, ADMIN_READ, "a", "in");
+	assert_ptr_equal(kafka_topics_of(t, ADMIN_READ, "b", "on"), first);
+	kafka_topics_destroy(t);
+}
+
 int main(void)
 {
 	log_level_set(LOG_ERROR);
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(names_of_topics_are_legal),
+		cmocka_unit_test(hostile_clusters_make_no_endless_topics),
 		cmocka_unit_test(events_arrive_as_they_are),
 		cmocka_unit_test(one_partition_keeps_the_order),
 		cmocka_unit_test(an_epoch_is_a_header_of_its_own),
