@@ -333,15 +333,58 @@ static void check_rounds(const struct cross *x)
 	}
 }
 
+/* ---- exactly once ---- */
+
+/* The properties of a Kafka input; NULL: it has none. */
+static const struct text_pairs *properties_of(const struct config_input *in)
+{
+	for (const struct setting *row = in->ops->settings ? in->ops->settings->rows : NULL; row && row->key; row++)
+		if (strcmp(row->key, "properties") == 0 && row->type == SETTING_PAIRS)
+			return (const struct text_pairs *)((const char *)in->own + row->offset);
+	return NULL;
+}
+
+static bool any_exactly_once(const struct cross *x)
+{
+	for (size_t i = 0; i < x->config->n_outputs; i++)
+		if (x->outputs[i].good && output_exactly_once(&x->config->outputs[i]))
+			return true;
+	return false;
+}
+
+/* What is read before it is stable may be given up and written again, at offsets of its own. */
+static void check_isolation(const struct cross *x)
+{
+	bool wanted = any_exactly_once(x);
+	for (size_t i = 0; wanted && i < x->config->n_inputs; i++) {
+		const struct config_input *in = &x->config->inputs[i];
+		const struct text_pairs *properties = x->inputs[i].good ? properties_of(in) : NULL;
+		for (size_t k = 0; properties && k < properties->n; k++) {
+			const struct text_pair *p = &properties->list[k];
+			if (strcmp(p->key, "isolation.level") == 0 && strcmp(p->value, "read_committed") != 0)
+				problem_at(x->reader->problems, PROBLEM_ERROR, x->reader->file, p->line, p->column,
+					"an exactly_once output needs isolation.level: read_committed of input \"%s\"", in->name);
+		}
+	}
+}
+
 /* ---- all ---- */
 
 static void check_queues(const struct cross *x)
 {
-	for (size_t i = 0; i < x->config->n_outputs; i++) {
+	const struct config *c = x->config;
+	for (size_t i = 0; i < c->n_outputs; i++) {
+		const struct config_output *out = &c->outputs[i];
 		const struct node *node = tree_get(x->outputs[i].pair->value, "queue");
-		if (node && x->config->memory_max &&
-			x->config->outputs[i].common.queue_bytes > x->config->memory_max)
+		if (!node || !c->memory_max)
+			continue;
+		unsigned n = (unsigned)__builtin_popcount(config_output_classes(c, out));
+		if (out->common.queue_bytes > c->memory_max)
 			settings_warning(x->reader, node, "queue is above memory_max, which bounds all queues together");
+		else if (x->outputs[i].good && output_exactly_once(out) && n && out->common.queue_bytes > c->memory_max / 2 / n)
+			settings_warning(x->reader, node,
+				"%u classes of that much are above one half of memory_max, which is all that an exactly_once output gets",
+				n);
 	}
 }
 
@@ -352,6 +395,7 @@ void cross_check(const struct cross *x)
 	check_files(x);
 	check_queues(x);
 	check_rounds(x);
+	check_isolation(x);
 	for (size_t i = 0; i < c->n_inputs; i++)
 		if (x->inputs[i].good && c->inputs[i].ops->check)
 			c->inputs[i].ops->check(x->reader, c, &c->inputs[i], x->inputs[i].pair->value);

@@ -107,10 +107,13 @@ static void find_leaders(struct pipeline *p)
 static uint64_t share_of(const struct pipeline *p, unsigned number)
 {
 	const struct plan *plan = p->routing.plan;
-	uint64_t queue = plan->lanes[number].output->common.queue_bytes, n = 0;
+	const struct config_output *output = plan->lanes[number].output;
+	uint64_t queue = output->common.queue_bytes, lanes_max = p->config->memory_max / SHARE_PART, n = 0;
 	for (unsigned i = 0; i < plan->n_lanes; i++)
 		n += p->leaders[i] == p->leaders[number];
-	return n * (queue ? queue : p->config->memory_max / SHARE_PART / plan->n_lanes);
+	uint64_t share = n * (queue ? queue : lanes_max / plan->n_lanes);
+	/* A transaction may need more to come before it can end: it must never hold all the memory there is. */
+	return output_exactly_once(output) && lanes_max && share > lanes_max ? lanes_max : share;
 }
 
 static int start_commits(struct pipeline *p, struct err *err)

@@ -76,6 +76,34 @@ static void each_mistake_is_named(void **state)
 	}
 }
 
+#define GROUP_HEAD "redact: off\nstate_dir: s\ninputs:\n  in: { type: kafka, brokers: \"a:1\", topics: [t], properties: { isolation.level: "
+#define ONCE "outputs:\n  k: { type: kafka, brokers: \"a:1\", exactly_once: on"
+
+static void exactly_once_needs_what_is_stable_and_room(void **state)
+{
+	static const struct {
+		const char *text, *said;
+	} cases[] = {
+		{ GROUP_HEAD "read_uncommitted } }\n" ONCE " }\n", "needs isolation.level: read_committed" },
+		{ GROUP_HEAD "read_committed } }\n" ONCE " }\n", NULL },
+		{ GROUP_HEAD "read_committed } }\n" ONCE ", queue: 16MiB }\n", "one half of memory_max" },
+		{ GROUP_HEAD "read_committed } }\n" ONCE ", queue: 2MiB }\n", NULL },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct problems p = { 0 };
+		struct config *c = NULL;
+		(void)config_parse(&c, "c.yaml", "/nowhere", view_of(cases[i].text), &p);
+		bool found = false;
+		for (size_t j = 0; j < p.n; j++)
+			found = found || !cases[i].said || strstr(p.list[j].err.text, cases[i].said);
+		if (found != (cases[i].said != NULL))
+			fail_msg("case %zu: %s", i, p.n ? p.list[0].err.text : "nothing was said");
+		config_close(c);
+		problems_finish(&p);
+	}
+}
+
 static void good_settings_are_silent(void **state)
 {
 	struct problems p = { 0 };
@@ -215,6 +243,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(each_mistake_is_named),
+		cmocka_unit_test(exactly_once_needs_what_is_stable_and_room),
 		cmocka_unit_test(good_settings_are_silent),
 		cmocka_unit_test(properties_win_over_defaults),
 		cmocka_unit_test(a_file_that_is_missing_is_named),
