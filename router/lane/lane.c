@@ -440,6 +440,11 @@ bool lane_may_commit(struct lane *l, const struct span *last)
 	return !more && (!l->current || l->current->span != last) && !l->undead;
 }
 
+bool lane_is_buried(const struct lane *l)
+{
+	return !l->undead;
+}
+
 void lane_finish(struct lane *l)
 {
 	l = l->leader;

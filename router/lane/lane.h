@@ -139,6 +139,8 @@ void lane_wake(struct lane *);
  * transaction may end here. `last`: the span of the last batch taken. Worker's thread.
  */
 bool lane_may_commit(struct lane *, const struct span *last);
+/* The worker's: no refused record of the lane waits to be written to the dead letters. */
+bool lane_is_buried(const struct lane *);
 
 /* For outputs: tells of trouble (logged once it changes, shown by status) and of its end (NULL). Worker's thread. */
 void lane_report(struct lane *, const char *trouble);

@@ -241,6 +241,11 @@ static void back_off(struct sink *s)
 
 static int start_abort(struct sink *s)
 {
+	if (s->txn->unsure) {
+		/* Sent again, what the broker did commit would be there twice. */
+		kafka_txn_end(s, "nobody knows whether a transaction was committed: only a new start can read that");
+		return 0;
+	}
 	s->txn->state = TXN_ABORTS;
 	s->txn->state_since_ms = clock_steady_ms();
 	lane_count_retry(s->options.lane);
@@ -270,6 +275,8 @@ static int abort_transaction(struct sink *s)
 	t->open = t->again = false;
 	t->at = t->at_record = 0;
 	t->next_input = 0;
+	if (t->n)
+		t->sealed = false;
 	t->state = TXN_RUNS;
 	kafka_point_drop(t);
 	back_off(s);
@@ -336,7 +343,7 @@ static void committed(struct sink *s)
 	t->at_record = 0;
 	t->events = t->bytes = 0;
 	t->next_input = 0;
-	t->open = t->sealed = false;
+	t->open = t->sealed = t->unsure = false;
 	t->pause_ms = t->pause_until_ms = 0;
 	t->idle_ms = clock_steady_ms();
 	s->last_error = RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -370,10 +377,16 @@ static int64_t ms_to_end(const struct sink *s)
 	return left > 0 ? left : 0;
 }
 
+/* Every dead letter is written: what is committed may pass over its record. */
+static bool is_buried(const struct sink *s)
+{
+	return !s->options.lane || lane_is_buried(s->options.lane);
+}
+
 static bool is_whole(const struct sink *s)
 {
 	const struct kafka_txn *t = s->txn;
-	if (t->at < t->n || s->in_flight || t->again)
+	if (t->at < t->n || s->in_flight || t->again || !is_buried(s))
 		return false;
 	return t->sealed || !s->options.lane || lane_may_commit(s->options.lane, t->last_span);
 }
@@ -396,6 +409,8 @@ static int end_transaction(struct sink *s)
 	enum kafka_answer a = kafka_txn_judge(s, rd_kafka_commit_transaction(s->rk, CALL_MS), "a transaction cannot be committed");
 	if (a == ANSWER_OK)
 		committed(s);
+	else if (a == ANSWER_AGAIN)
+		t->unsure = true;
 	return a == ANSWER_AGAIN ? AGAIN_MS : 0;
 }
 
@@ -442,6 +457,8 @@ static int run(struct sink *s)
 	pump(s);
 	if (t->again)
 		return 0;
+	if (!t->n && !is_buried(s))
+		return AGAIN_MS;
 	if (t->sealed && !t->n)
 		return end_transaction(s);
 	if (!t->n)

@@ -10,6 +10,7 @@
  * Failures: one that the transaction does not survive: it is aborted and done again from memory, its records are still open. A
  *          call that may be repeated is. A fatal one (another producer of the same transactional.id has begun; partitions were
  *          lost to another member of the group): commits->failed, since what was committed is what a new start goes on from.
+ *          So does one to be aborted after a commit without an answer: it may be committed.
  *          A record that the broker refuses for its size: a set of its own for each to find it, and then without it.
  * Threads: as kafka_sink.h. Calls that wait for the broker do so for a few seconds at most.
  */

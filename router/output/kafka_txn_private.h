@@ -33,6 +33,7 @@ struct kafka_txn {
 	bool open;      /* it has begun */
 	bool again;     /* something of it failed: it is to be aborted */
 	bool sealed;    /* nothing more goes into it: it is being committed */
+	bool unsure;    /* a commit came back without an outcome: it may not be aborted and done again */
 	bool wants_more; /* full or not: it cannot end where it is */
 	bool finishing; /* nobody will send more: no waiting for it */
 	struct batch **batches; /* in the order of the lane */

@@ -19,9 +19,10 @@
 #include "router/lane/commit_point.h"
 #include "router/output/kafka_settings.h"
 #include "router/output/kafka_sink.h"
+#include "router/output/kafka_txn_private.h"
 #include "router/output/output.h"
 
-enum { LIMIT_MS = 30000, PRODUCE = 0, END_TXN = 26, TXN_OFFSET_COMMIT = 28 };
+enum { LIMIT_MS = 30000, SLOW_MS = 6000 /* more than a call may take */, PRODUCE = 0, END_TXN = 26, TXN_OFFSET_COMMIT = 28 };
 
 extern const struct output_ops output_kafka;
 static const struct output_ops *const ops = &output_kafka;
@@ -353,6 +354,43 @@ static void what_it_gets_nothing_of_moves_on_too(void **state)
 	place_close(&p);
 }
 
+/* The time-out of a call of librdkafka stands for a broker that is away: what became of the transaction nobody knows. */
+static void what_may_be_committed_is_not_sent_again(void **state)
+{
+	struct place p;
+	(void)state;
+	place_open(&p);
+	struct batch *b = make_batch(ADMIN_READ, 3, 10);
+	put(&p, b);
+	p.sink->txn->unsure = true;
+	rd_kafka_mock_push_request_errors(cluster(), TXN_OFFSET_COMMIT, 1, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID);
+	for (int64_t until = clock_steady_ms() + LIMIT_MS; !p.has_failed; turn(&p))
+		assert_true(clock_steady_ms() < until);
+	assert_int_equal(b->open, 4);
+	place_close(&p);
+	batch_free(b);
+}
+
+static void a_commit_without_an_answer_is_remembered(void **state)
+{
+	struct place p;
+	(void)state;
+	place_open(&p);
+	struct batch *first = make_batch(ADMIN_READ, 1, 5), *b = make_batch(ADMIN_READ, 3, 10);
+	put(&p, first);
+	until_done(&p, first);
+	rd_kafka_mock_broker_push_request_error_rtts(cluster(), 1, END_TXN, 1, RD_KAFKA_RESP_ERR_NO_ERROR, SLOW_MS);
+	put(&p, b);
+	for (int64_t until = clock_steady_ms() + LIMIT_MS; !p.sink->txn->unsure; turn(&p))
+		assert_true(clock_steady_ms() < until);
+	until_done(&p, b);
+	assert_false(p.sink->txn->unsure);
+	assert_false(p.has_failed);
+	place_close(&p);
+	batch_free(first);
+	batch_free(b);
+}
+
 static int hold_cluster(void **state)
 {
 	struct err err;
@@ -379,6 +417,8 @@ int main(void)
 		cmocka_unit_test(one_that_waits_is_asked_again),
 		cmocka_unit_test(the_too_large_are_looked_for),
 		cmocka_unit_test(what_it_gets_nothing_of_moves_on_too),
+		cmocka_unit_test(what_may_be_committed_is_not_sent_again),
+		cmocka_unit_test(a_commit_without_an_answer_is_remembered),
 	};
 	return cmocka_run_group_tests(tests, hold_cluster, release_cluster);
 }
