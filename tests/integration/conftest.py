@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+import broker as rig
 # CLASSES and BUILD for tests that take them from here
 from harness import BUILD, CLASSES, PROGRAM, TOP, Router  # noqa: F401
 
@@ -23,6 +24,15 @@ def router(tmp_path):
     if not PROGRAM.exists():
         pytest.fail(f'{PROGRAM} is not there: ./dev build')
     return Router(tmp_path)
+
+
+@pytest.fixture(scope='session')
+def group_broker():
+    """A broker for tests that leave it running; its groups may miss a dead member within seconds."""
+    if rig.missing():
+        pytest.skip(f'no broker: {rig.missing()} is missing')
+    with rig.Broker(properties='group.min.session.timeout.ms=1000\n') as b:
+        yield b
 
 
 @pytest.fixture(scope='session')

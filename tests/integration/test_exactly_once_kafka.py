@@ -16,7 +16,6 @@ import time
 
 import pytest
 
-import broker as rig
 from harness import PROGRAM
 from test_chaos import VERBS, event, wait_for, wanted
 
@@ -53,11 +52,8 @@ outputs:
 
 
 @pytest.fixture(scope='module')
-def broker():
-    if rig.missing():
-        pytest.skip(f'no broker: {rig.missing()} is missing')
-    with rig.Broker(properties='group.min.session.timeout.ms=1000\n') as b:
-        yield b
+def broker(group_broker):
+    return group_broker
 
 
 @pytest.fixture

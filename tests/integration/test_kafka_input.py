@@ -14,7 +14,6 @@ import time
 
 import pytest
 
-import broker as rig
 from collector import Collector
 from harness import CLASSES, Router
 from test_chaos import event
@@ -44,11 +43,8 @@ FILES = '{ type: file, path: "out/{class}.ndjson" }'
 
 
 @pytest.fixture(scope='module')
-def broker():
-    if rig.missing():
-        pytest.skip(f'no broker: {rig.missing()} is missing')
-    with rig.Broker(properties='group.min.session.timeout.ms=1000\n') as b:
-        yield b
+def broker(group_broker):
+    return group_broker
 
 
 @pytest.fixture
