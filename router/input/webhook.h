@@ -108,6 +108,7 @@ struct input {
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
 	struct MHD_Daemon *daemon;
+	_Atomic bool quiesced;    /* its listening socket is closed */
 	struct webhook_tls *tls;
 	char *token;              /* as it stands in its file; NULL: none is asked for */
 	struct timespec token_modified;  /* keeper */

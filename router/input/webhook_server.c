@@ -5,6 +5,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -478,7 +479,10 @@ int server_start(struct input *w, struct err *err)
 
 void server_quiesce(struct input *w)
 {
-	MHD_socket fd = w->daemon ? MHD_quiesce_daemon(w->daemon) : MHD_INVALID_SOCKET;
+	/* Once: libmicrohttpd gives the same number again, which may by now be somebody else's. */
+	if (!w->daemon || atomic_exchange(&w->quiesced, true))
+		return;
+	MHD_socket fd = MHD_quiesce_daemon(w->daemon);
 	if (fd != MHD_INVALID_SOCKET)
 		(void)close(fd);
 }
