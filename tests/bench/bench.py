@@ -126,7 +126,7 @@ def in_memory(options):
         except Skip as why:
             print(f'  {name}: skipped: {why}')
             continue
-        done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False, cwd=options.folder)
+        done = subprocess.run([str(a) for a in (program, *arguments)], capture_output=True, text=True, check=False, cwd=options.folder)
         if done.returncode:
             raise Failed(f'{name} ended with {done.returncode}: {done.stderr[-300:]}')
         for line in done.stdout.splitlines():
@@ -139,13 +139,13 @@ def in_memory(options):
 
 def judge_memory(rows):
     """What the measurements are to each other."""
-    speed = {row['what']: row['gb_per_s'] for row in rows if 'gb_per_s' in row}
+    speed = {row['what']: row['gb_per_s'] for row in rows if 'what' in row and 'gb_per_s' in row}
     ours, result = speed.get('decode and classify'), {}
     if ours and speed.get('jansson'):
         result = {'gb_per_s': ours, 'of_memcpy': ours / speed['memcpy'], 'to_jansson': ours / speed['jansson']}
         print(f'  memory            decode and classify: {ours:.2f} GB/s, {result["of_memcpy"]:.2f} of memcpy, '
               f'{result["to_jansson"]:.0f} x jansson; goal: >= 1.2 GB/s or >= 0.12 of memcpy, and >= 20 x jansson')
-    ratios = {row['what']: row['of_plain'] for row in rows if 'of_plain' in row}
+    ratios = {row['what']: row['of_plain'] for row in rows if 'what' in row and 'of_plain' in row}
     if ratios:
         result['policy_and_redaction_of_plain'] = ratios['policy and redaction']
         print(f'  memory            policy and redaction of events without bodies: {ratios["policy and redaction"]:.2f} of plain; '
