@@ -27,6 +27,7 @@
 #include "router/base/audit_class.h"
 #include "router/base/clock.h"
 #include "router/event/decode.h"
+#include "tests/bench/kafka_bare.h"
 
 enum { QUEUE_MESSAGES = 10000, TIMEOUT_MS = 30000, POLL_EVERY = 64, HEADERS = 4, NAME_ROOM = 512 };
 
@@ -50,37 +51,14 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 		delivered++;
 }
 
-static void set(rd_kafka_conf_t *conf, const char *name, const char *value)
-{
-	char text[256];
-	if (rd_kafka_conf_set(conf, name, value, text, sizeof text) != RD_KAFKA_CONF_OK) {
-		(void)fprintf(stderr, "%s\n", text);
-		exit(1);
-	}
-}
-
 static rd_kafka_t *open_producer(const char *brokers)
 {
-	char text[256], messages[16];
-	rd_kafka_conf_t *conf = rd_kafka_conf_new();
-	(void)snprintf(messages, sizeof messages, "%d", QUEUE_MESSAGES);
-	set(conf, "bootstrap.servers", brokers);
+	rd_kafka_conf_t *conf = producer_conf(brokers, "50", QUEUE_MESSAGES);
 	set(conf, "acks", "all");
 	set(conf, "enable.idempotence", "true");
-	set(conf, "compression.codec", "lz4");
-	set(conf, "linger.ms", "50");
 	set(conf, "message.timeout.ms", "0");
-	set(conf, "message.copy.max.bytes", "500");
-	set(conf, "message.max.bytes", "100000000");
-	set(conf, "queue.buffering.max.messages", messages);
-	set(conf, "socket.nagle.disable", "true");
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-	rd_kafka_t *rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof text);
-	if (!rk) {
-		(void)fprintf(stderr, "%s\n", text);
-		exit(1);
-	}
-	return rk;
+	return open_client(RD_KAFKA_PRODUCER, conf);
 }
 
 static void make_topics(rd_kafka_t *rk, const char *prefix)

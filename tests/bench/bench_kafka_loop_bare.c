@@ -17,6 +17,7 @@
 
 #include "router/base/clock.h"
 #include "router/base/units.h"
+#include "tests/bench/kafka_bare.h"
 
 enum { BATCH = 1000, TIMEOUT_MS = 60000, QUEUE_MESSAGES = 40000, NAME_ROOM = 256, CLASSES_MAX = 8 };
 
@@ -32,61 +33,13 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 		delivered++;
 }
 
-static void set(rd_kafka_conf_t *conf, const char *name, const char *value)
-{
-	char text[256];
-	if (rd_kafka_conf_set(conf, name, value, text, sizeof text) != RD_KAFKA_CONF_OK) {
-		(void)fprintf(stderr, "%s\n", text);
-		exit(1);
-	}
-}
-
-static rd_kafka_t *make(rd_kafka_type_t type, rd_kafka_conf_t *conf)
-{
-	char text[256];
-	rd_kafka_t *rk = rd_kafka_new(type, conf, text, sizeof text);
-	if (!rk) {
-		(void)fprintf(stderr, "%s\n", text);
-		exit(1);
-	}
-	return rk;
-}
-
 static rd_kafka_t *open_producer(const char *brokers)
 {
-	char messages[16];
-	rd_kafka_conf_t *conf = rd_kafka_conf_new();
-	(void)snprintf(messages, sizeof messages, "%d", QUEUE_MESSAGES);
-	set(conf, "bootstrap.servers", brokers);
+	rd_kafka_conf_t *conf = producer_conf(brokers, "50", QUEUE_MESSAGES);
 	set(conf, "acks", "all");
 	set(conf, "enable.idempotence", "true");
-	set(conf, "compression.codec", "lz4");
-	set(conf, "linger.ms", "50");
-	set(conf, "message.copy.max.bytes", "500");
-	set(conf, "message.max.bytes", "100000000");
-	set(conf, "queue.buffering.max.messages", messages);
-	set(conf, "socket.nagle.disable", "true");
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-	return make(RD_KAFKA_PRODUCER, conf);
-}
-
-static rd_kafka_t *open_consumer(const char *brokers, const char *topic, const char *group)
-{
-	rd_kafka_conf_t *conf = rd_kafka_conf_new();
-	set(conf, "bootstrap.servers", brokers);
-	set(conf, "group.id", group);
-	set(conf, "auto.offset.reset", "earliest");
-	set(conf, "enable.auto.commit", "false");
-	set(conf, "partition.assignment.strategy", "cooperative-sticky");
-	set(conf, "socket.nagle.disable", "true");
-	rd_kafka_t *rk = make(RD_KAFKA_CONSUMER, conf);
-	(void)rd_kafka_poll_set_consumer(rk);
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_topic_partition_list_add(list, topic, RD_KAFKA_PARTITION_UA);
-	if (rd_kafka_subscribe(rk, list) != RD_KAFKA_RESP_ERR_NO_ERROR)
-		exit(1);
-	rd_kafka_topic_partition_list_destroy(list);
-	return rk;
+	return open_client(RD_KAFKA_PRODUCER, conf);
 }
 
 static void make_topic(rd_kafka_t *rk, const char *name)

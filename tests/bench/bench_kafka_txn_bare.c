@@ -16,18 +16,13 @@
 
 #include "router/base/audit_class.h"
 #include "router/base/units.h"
+#include "tests/bench/kafka_bare.h"
 
-enum { TRANSACTION = 5000, TIMEOUT_MS = 30000, BATCH = 1000, TEXT_ROOM = 512 };
+enum { TRANSACTION = 5000, TIMEOUT_MS = 30000, BATCH = 1000, QUEUE_MESSAGES = 10000, TEXT_ROOM = 512 };
 
 static rd_kafka_topic_t *topics[AUDIT_CLASSES];
 static rd_kafka_message_t *held[TRANSACTION];
 static size_t n_held;
-
-static void die(const char *what, const char *why)
-{
-	(void)fprintf(stderr, "%s: %s\n", what, why);
-	exit(1);
-}
 
 static void check(rd_kafka_error_t *e, const char *what)
 {
@@ -35,53 +30,12 @@ static void check(rd_kafka_error_t *e, const char *what)
 		die(what, rd_kafka_error_string(e));
 }
 
-static void set(rd_kafka_conf_t *conf, const char *name, const char *value)
-{
-	char text[TEXT_ROOM];
-	if (rd_kafka_conf_set(conf, name, value, text, sizeof text) != RD_KAFKA_CONF_OK)
-		die(name, text);
-}
-
-static rd_kafka_t *open_client(rd_kafka_type_t type, rd_kafka_conf_t *conf)
-{
-	char text[TEXT_ROOM];
-	rd_kafka_t *rk = rd_kafka_new(type, conf, text, sizeof text);
-	if (!rk)
-		die("client", text);
-	return rk;
-}
-
 static rd_kafka_t *open_producer(const char *brokers, const char *id)
 {
-	rd_kafka_conf_t *conf = rd_kafka_conf_new();
-	set(conf, "bootstrap.servers", brokers);
+	rd_kafka_conf_t *conf = producer_conf(brokers, "5", QUEUE_MESSAGES);
 	set(conf, "transactional.id", id);
-	set(conf, "compression.codec", "lz4");
-	set(conf, "linger.ms", "5");
 	set(conf, "retry.backoff.ms", "20");
-	set(conf, "message.copy.max.bytes", "500");
-	set(conf, "message.max.bytes", "100000000");
-	set(conf, "queue.buffering.max.messages", "10000");
-	set(conf, "socket.nagle.disable", "true");
 	return open_client(RD_KAFKA_PRODUCER, conf);
-}
-
-static rd_kafka_t *open_consumer(const char *brokers, const char *group, const char *topic)
-{
-	rd_kafka_conf_t *conf = rd_kafka_conf_new();
-	set(conf, "bootstrap.servers", brokers);
-	set(conf, "group.id", group);
-	set(conf, "enable.auto.commit", "false");
-	set(conf, "auto.offset.reset", "earliest");
-	set(conf, "socket.nagle.disable", "true");
-	rd_kafka_t *rk = open_client(RD_KAFKA_CONSUMER, conf);
-	(void)rd_kafka_poll_set_consumer(rk);
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
-	rd_kafka_topic_partition_list_add(list, topic, RD_KAFKA_PARTITION_UA);
-	if (rd_kafka_subscribe(rk, list))
-		die("subscribe", topic);
-	rd_kafka_topic_partition_list_destroy(list);
-	return rk;
 }
 
 static void make_topics(rd_kafka_t *rk, const char *prefix)
@@ -152,7 +106,7 @@ int main(int argc, char **argv)
 	int64_t left;
 	if (!units_parse_number(view_of(argv[4]), &left))
 		die(argv[4], "is no number");
-	rd_kafka_t *producer = open_producer(argv[1], argv[3]), *consumer = open_consumer(argv[1], argv[3], argv[2]);
+	rd_kafka_t *producer = open_producer(argv[1], argv[3]), *consumer = open_consumer(argv[1], argv[2], argv[3]);
 	rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(consumer);
 	rd_kafka_topic_partition_list_t *offsets = rd_kafka_topic_partition_list_new(8);
 	make_topics(producer, argv[3]);

@@ -18,6 +18,7 @@ import pytest
 
 from harness import PROGRAM
 from test_chaos import VERBS, event, wait_for, wanted
+from test_exactly_once import stored, stored_so_far
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -117,18 +118,6 @@ class Pool:
 
     def text(self, i):
         return (self.router.folder / f'{i}.stderr').read_text(errors='replace')
-
-
-def stored(broker, prefix, class_):
-    return broker.consume(f'{prefix}.{class_.lower()}')
-
-
-def stored_so_far(broker, prefix, class_):
-    """The same, while the broker may be busy with other things."""
-    try:
-        return stored(broker, prefix, class_)
-    except subprocess.CalledProcessError:
-        return []
 
 
 def check_once_each(broker, prefix, count):
