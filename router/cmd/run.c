@@ -46,13 +46,17 @@ static int route(const struct config *config, bool once)
 	return result == PIPELINE_DONE ? EXIT_DONE : EXIT_WRONG;
 }
 
-/* Signals that the pipeline will take must not end the program before it is there. */
+/*
+ * Signals that the pipeline will take must not end the program before it is there; SIGTERM then ends it in order, with a
+ * table. SIGINT is left: who waits at a terminal for a configuration that cannot be read wants it to end.
+ */
 static void hold_signals(void)
 {
 	sigset_t set;
 	(void)sigemptyset(&set);
 	(void)sigaddset(&set, SIGHUP);
 	(void)sigaddset(&set, SIGUSR1);
+	(void)sigaddset(&set, SIGTERM);
 	(void)sigprocmask(SIG_BLOCK, &set, NULL);
 }
 

@@ -6,7 +6,9 @@ AUDIT_ROUTER names the program (default build/audit-router).
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
+import time
 
 import pytest
 
@@ -39,6 +41,19 @@ def make_certificates(folder):
     return lambda name: str(folder / name)
 
 
+def wait_until_it_holds_signals(process):
+    """From here on SIGTERM, SIGHUP and SIGUSR1 wait for the program to serve them. An ended one holds none."""
+    mask = 1 << (signal.SIGTERM - 1)
+    while process.poll() is None:
+        try:
+            status = pathlib.Path(f'/proc/{process.pid}/status').read_text()
+        except OSError:
+            continue
+        if any(int(line.split()[1], 16) & mask for line in status.splitlines() if line.startswith('SigBlk:')):
+            return
+        time.sleep(0.002)
+
+
 class Router:
     """Runs the program in a folder of its own, where its configuration and what it writes lie."""
 
@@ -65,6 +80,9 @@ class Router:
         return self('run', '--once', '-c', self.write('audit-router.yaml', config), **more)
 
     def start(self, *arguments, **more):
-        """Starts it and comes back: a Popen whose stderr goes to the file `stderr` of its folder."""
+        """Starts it and comes back when a signal will be served: a Popen whose stderr goes to the file `stderr` of its folder."""
         with open(self.folder / 'stderr', 'wb') as stderr:
-            return subprocess.Popen([PROGRAM, *map(str, arguments)], cwd=self.folder, stderr=stderr, **more)
+            process = subprocess.Popen([PROGRAM, *map(str, arguments)], cwd=self.folder, stderr=stderr, **more)
+        if arguments[0] == 'run':
+            wait_until_it_holds_signals(process)
+        return process
