@@ -2,16 +2,13 @@
  * bench_kafka_bare -- the reference of `./dev bench kafka`: what librdkafka alone does with the messages that the router makes
  * of a log.
  *
- * usage: bench_kafka_bare --plan LOG PLAN
- *        bench_kafka_bare BROKERS TOPIC LOG PLAN [1|4]
+ * usage: bench_kafka_bare BROKERS TOPIC LOG PLAN [1|4]
  *
- * The first decides, beforehand and unmeasured, what of an event the router has to decode and classify for: PLAN holds for
- * each line its length, its class, its rule and where its auditID is. The second sends the very messages of the router's
+ * PLAN (of bench_plan) holds what the router decodes and classifies an event for. Sends the very messages of the router's
  * defaults: to TOPIC.CLASS, key auditID, headers class, rule, cluster and seq, the line as payload, not copied out of the
  * mapped file; idempotent, acks=all, lz4. One thread and one producer (or 4, one a topic, as the router has it). Topics are
  * made with one partition each.
  */
-#include <fcntl.h>
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
 #include <stdbool.h>
@@ -19,26 +16,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#include "classifiers/classifier.h"
 #include "router/base/audit_class.h"
 #include "router/base/clock.h"
-#include "router/event/decode.h"
 #include "tests/bench/kafka_bare.h"
+#include "tests/bench/plan.h"
 
 enum { QUEUE_MESSAGES = 10000, TIMEOUT_MS = 30000, POLL_EVERY = 64, HEADERS = 4, NAME_ROOM = 512 };
 
 static const char cluster[] = "bench"; /* as bench.py configures the router */
-
-/* A line of the log, in the plan's file. */
-struct planned {
-	uint32_t len, key_at;
-	uint16_t key_len, rule;
-	uint32_t class_;
-};
 
 static uint64_t delivered, failed;
 
@@ -79,76 +65,6 @@ static void make_topics(rd_kafka_t *rk, const char *prefix)
 	rd_kafka_event_destroy(event);
 	rd_kafka_queue_destroy(queue);
 	rd_kafka_NewTopic_destroy_array(topics, AUDIT_CLASSES);
-}
-
-static const char *map(const char *path, size_t *ret_len)
-{
-	struct stat st;
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || fstat(fd, &st) < 0 || st.st_size == 0) {
-		(void)fprintf(stderr, "%s cannot be read\n", path);
-		exit(1);
-	}
-	void *bytes = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
-	(void)close(fd);
-	if (bytes == MAP_FAILED) {
-		(void)fprintf(stderr, "%s cannot be mapped\n", path);
-		exit(1);
-	}
-	*ret_len = (size_t)st.st_size;
-	return bytes;
-}
-
-static struct classifier *load_classifier(void)
-{
-	struct problems problems = { 0 };
-	struct classifier *classifier;
-	if (classifier_load(&classifier, "gke", NULL, NULL, 0, &problems) < 0)
-		exit(1);
-	problems_finish(&problems);
-	return classifier;
-}
-
-/* ---- the plan ---- */
-
-static struct planned plan_line(struct decoder *decoder, const struct classifier *classifier, struct view line)
-{
-	static struct attributes attributes;
-	struct event e;
-	size_t stop;
-	if (line.len > UINT32_MAX || decode_line(decoder, line, &e, &stop) != DECODE_OK || !e.audit_id.len ||
-		e.audit_id.ptr < line.ptr || e.audit_id.ptr >= line.ptr + line.len || e.audit_id.len > UINT16_MAX) {
-		(void)fputs("a line of the log is no event with an auditID\n", stderr);
-		exit(1);
-	}
-	attributes_of(&e, &attributes);
-	struct verdict v = classifier_classify(classifier, &attributes);
-	return (struct planned){ (uint32_t)line.len, (uint32_t)(e.audit_id.ptr - line.ptr), (uint16_t)e.audit_id.len, v.rule,
-		(uint32_t)v.class_ };
-}
-
-static int make_plan(const char *log, const char *path)
-{
-	size_t len;
-	const char *at = map(log, &len), *end = at + len;
-	struct classifier *classifier = load_classifier();
-	struct decoder *decoder = decode_create(DECODE_BEST);
-	FILE *out = fopen(path, "wb");
-	if (!out) {
-		perror(path);
-		return 1;
-	}
-	while (at < end) {
-		const char *newline = memchr(at, '\n', (size_t)(end - at));
-		struct view line = { at, (size_t)((newline ? newline : end) - at) };
-		struct planned p = plan_line(decoder, classifier, line);
-		(void)fwrite(&p, sizeof p, 1, out);
-		at += line.len + 1;
-	}
-	decode_destroy(decoder);
-	classifier_close(classifier);
-	bool bad = ferror(out);
-	return fclose(out) != 0 || bad;
 }
 
 /* ---- sending ---- */
@@ -215,17 +131,14 @@ int main(int argc, char **argv)
 	struct run r = { .n_producers = argc == 6 && strcmp(argv[5], "4") == 0 ? AUDIT_CLASSES : 1 };
 	char name[NAME_ROOM];
 	size_t len, plan_len;
-	if (argc == 4 && strcmp(argv[1], "--plan") == 0)
-		return make_plan(argv[2], argv[3]);
 	if (argc < 5 || argc > 6) {
-		(void)fputs("usage: bench_kafka_bare --plan LOG PLAN\n"
-			    "       bench_kafka_bare BROKERS TOPIC LOG PLAN [1|4]\n", stderr);
+		(void)fputs("usage: bench_kafka_bare BROKERS TOPIC LOG PLAN [1|4]\n", stderr);
 		return 2;
 	}
-	const char *bytes = map(argv[3], &len);
-	const struct planned *plan = (const void *)map(argv[4], &plan_len);
+	const char *bytes = plan_map(argv[3], &len);
+	const struct planned *plan = plan_map(argv[4], &plan_len);
 	size_t n = plan_len / sizeof *plan;
-	r.classifier = load_classifier();
+	r.classifier = plan_classifier();
 	for (int i = 0; i < r.n_producers; i++)
 		r.producers[i] = open_producer(argv[1]);
 	make_topics(r.producers[0], argv[2]);
