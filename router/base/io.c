@@ -17,6 +17,16 @@ int io_write(int fd, const void *bytes, size_t len)
 	return io_writev(fd, &part, 1);
 }
 
+void io_advance(struct iovec **parts, int *n, size_t done)
+{
+	for (; *n > 0 && done >= (*parts)->iov_len; (*parts)++, (*n)--)
+		done -= (*parts)->iov_len;
+	if (*n > 0) {
+		(*parts)->iov_base = (char *)(*parts)->iov_base + done;
+		(*parts)->iov_len -= done;
+	}
+}
+
 int io_writev(int fd, struct iovec *parts, int n)
 {
 	while (n > 0) {
@@ -26,12 +36,7 @@ int io_writev(int fd, struct iovec *parts, int n)
 				continue;
 			return -errno;
 		}
-		for (; n > 0 && (size_t)done >= parts->iov_len; parts++, n--)
-			done -= (ssize_t)parts->iov_len;
-		if (n > 0) {
-			parts->iov_base = (char *)parts->iov_base + done;
-			parts->iov_len -= (size_t)done;
-		}
+		io_advance(&parts, &n, (size_t)done);
 	}
 	return 0;
 }

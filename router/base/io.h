@@ -12,6 +12,7 @@
 
 int io_write(int fd, const void *bytes, size_t len);              /* all of it */
 int io_writev(int fd, struct iovec *parts, int n);                /* all of it; changes parts */
+void io_advance(struct iovec **parts, int *n, size_t done);        /* past the first `done` bytes of them */
 ssize_t io_read(int fd, void *bytes, size_t room);                /* one read; 0 at the end */
 int io_read_whole(const char *path, size_t bytes_max, struct buf *); /* -EFBIG above bytes_max */
 

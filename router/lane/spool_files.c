@@ -62,12 +62,7 @@ static int disk_write(void *context, int file, struct iovec *parts, int n, uint6
 		if (done < 0)
 			return failure();
 		offset += (uint64_t)done;
-		for (; n > 0 && (size_t)done >= parts->iov_len; parts++, n--)
-			done -= (ssize_t)parts->iov_len;
-		if (n > 0) {
-			parts->iov_base = (char *)parts->iov_base + done;
-			parts->iov_len -= (size_t)done;
-		}
+		io_advance(&parts, &n, (size_t)done);
 	}
 	return 0;
 }

@@ -15,6 +15,7 @@
 #include "router/base/io.h"
 #include "router/base/units.h"
 #include "router/event/decode.h"
+#include "router/event/line.h"
 
 enum { ROUNDS_DEFAULT = 10 };
 static const size_t LOG_BYTES_MAX = (size_t)4 << 30;
@@ -32,9 +33,7 @@ static int64_t now_ns(void)
 static uint64_t classify_all(struct view log, struct decoder *decoder, const struct classifier *classifier)
 {
 	uint64_t events = 0;
-	for (const char *at = log.ptr, *end = at + log.len; at < end;) {
-		const char *newline = memchr(at, '\n', (size_t)(end - at));
-		struct view line = { at, (size_t)((newline ? newline : end) - at) };
+	for (struct view rest = log, line; line_next(&rest, &line);) {
 		struct event event;
 		size_t stop;
 		if (decode_line(decoder, line, &event, &stop) == DECODE_OK) {
@@ -42,7 +41,6 @@ static uint64_t classify_all(struct view log, struct decoder *decoder, const str
 			counts[classifier_classify(classifier, &attributes).class_]++;
 			events++;
 		}
-		at = line.ptr + line.len + 1;
 	}
 	return events;
 }

@@ -14,6 +14,7 @@
 #include "router/base/io.h"
 #include "router/base/units.h"
 #include "router/event/decode.h"
+#include "router/event/line.h"
 #include "router/match/matcher.h"
 
 static const uint64_t LOG_BYTES_MAX = 4ull << 30;
@@ -134,17 +135,13 @@ static void measure_classify(struct log *log, int rounds)
 
 static void split(struct log *log)
 {
-	const char *at = log->bytes.ptr, *end = at + log->bytes.len;
 	size_t room = 0;
-	while (at < end) {
-		const char *newline = memchr(at, '\n', (size_t)(end - at));
-		const char *line_end = newline ? newline : end;
+	for (struct view rest = log->bytes, line; line_next(&rest, &line);) {
 		if (log->n == room) {
 			room = room ? room * 2 : 1024;
 			log->lines = mem_resize(log->lines, room * sizeof *log->lines);
 		}
-		log->lines[log->n++] = (struct view){ at, (size_t)(line_end - at) };
-		at = newline ? newline + 1 : end;
+		log->lines[log->n++] = line;
 	}
 }
 

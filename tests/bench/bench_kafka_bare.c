@@ -37,16 +37,6 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 		delivered++;
 }
 
-static rd_kafka_t *open_producer(const char *brokers)
-{
-	rd_kafka_conf_t *conf = producer_conf(brokers, "50", QUEUE_MESSAGES);
-	set(conf, "acks", "all");
-	set(conf, "enable.idempotence", "true");
-	set(conf, "message.timeout.ms", "0");
-	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-	return open_client(RD_KAFKA_PRODUCER, conf);
-}
-
 static void make_topics(rd_kafka_t *rk, const char *prefix)
 {
 	char text[512];
@@ -140,7 +130,7 @@ int main(int argc, char **argv)
 	size_t n = plan_len / sizeof *plan;
 	r.classifier = plan_classifier();
 	for (int i = 0; i < r.n_producers; i++)
-		r.producers[i] = open_producer(argv[1]);
+		r.producers[i] = open_idempotent(argv[1], QUEUE_MESSAGES, on_delivery);
 	make_topics(r.producers[0], argv[2]);
 	for (int i = 0; i < AUDIT_CLASSES; i++) {
 		(void)snprintf(name, sizeof name, "%s.%s", argv[2], audit_class_lower((enum audit_class)i));

@@ -33,15 +33,6 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaqu
 		delivered++;
 }
 
-static rd_kafka_t *open_producer(const char *brokers)
-{
-	rd_kafka_conf_t *conf = producer_conf(brokers, "50", QUEUE_MESSAGES);
-	set(conf, "acks", "all");
-	set(conf, "enable.idempotence", "true");
-	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-	return open_client(RD_KAFKA_PRODUCER, conf);
-}
-
 static void make_topic(rd_kafka_t *rk, const char *name)
 {
 	char text[256];
@@ -108,7 +99,7 @@ int main(int argc, char **argv)
 		(void)fprintf(stderr, "usage: bench_kafka_loop_bare BROKERS TOPIC PREFIX MESSAGES\n");
 		return 2;
 	}
-	rd_kafka_t *producer = open_producer(argv[1]), *consumer = open_consumer(argv[1], argv[2], argv[3]);
+	rd_kafka_t *producer = open_idempotent(argv[1], QUEUE_MESSAGES, on_delivery), *consumer = open_consumer(argv[1], argv[2], argv[3]);
 	rd_kafka_queue_t *queue = rd_kafka_queue_get_consumer(consumer);
 	until = clock_steady_ms() + TIMEOUT_MS;
 	while (taken < (uint64_t)wanted && clock_steady_ms() < until) {

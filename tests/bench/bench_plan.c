@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "router/event/decode.h"
+#include "router/event/line.h"
 #include "tests/bench/plan.h"
 
 static struct planned plan_line(struct decoder *decoder, const struct classifier *classifier, struct view line)
@@ -27,12 +28,12 @@ static struct planned plan_line(struct decoder *decoder, const struct classifier
 
 int main(int argc, char **argv)
 {
-	size_t len;
 	if (argc != 3) {
 		(void)fputs("usage: bench_plan LOG PLAN\n", stderr);
 		return 2;
 	}
-	const char *at = plan_map(argv[1], &len), *end = at + len;
+	struct view rest = { 0 }, line;
+	rest.ptr = plan_map(argv[1], &rest.len);
 	struct classifier *classifier = plan_classifier();
 	struct decoder *decoder = decode_create(DECODE_BEST);
 	FILE *out = fopen(argv[2], "wb");
@@ -40,12 +41,9 @@ int main(int argc, char **argv)
 		perror(argv[2]);
 		return 1;
 	}
-	while (at < end) {
-		const char *newline = memchr(at, '\n', (size_t)(end - at));
-		struct view line = { at, (size_t)((newline ? newline : end) - at) };
+	while (line_next(&rest, &line)) {
 		struct planned p = plan_line(decoder, classifier, line);
 		(void)fwrite(&p, sizeof p, 1, out);
-		at += line.len + 1;
 	}
 	decode_destroy(decoder);
 	classifier_close(classifier);

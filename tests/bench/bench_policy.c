@@ -16,6 +16,7 @@
 #include "router/base/io.h"
 #include "router/base/units.h"
 #include "router/event/decode.h"
+#include "router/event/line.h"
 #include "router/policy/policy.h"
 #include "router/policy/redact.h"
 
@@ -105,16 +106,13 @@ static int64_t all_events(struct bench *b, const struct work *w, struct view log
 {
 	int64_t start = now_ns();
 	b->events = 0;
-	for (const char *at = log.ptr, *end = at + log.len; at < end;) {
-		const char *newline = memchr(at, '\n', (size_t)(end - at));
-		struct view line = { at, (size_t)((newline ? newline : end) - at) };
+	for (struct view rest = log, line; line_next(&rest, &line);) {
 		struct event e;
 		size_t stop;
 		if (decode_line(b->decoder, line, &e, &stop) == DECODE_OK) {
 			one_event(b, w, &e);
 			b->events++;
 		}
-		at = line.ptr + line.len + 1;
 	}
 	return now_ns() - start;
 }
@@ -140,9 +138,7 @@ static void measure(struct bench *b, struct work *works, struct view log, int64_
 static void cut_down(struct bench *b, struct view log, struct buf *ret)
 {
 	struct policy_decision metadata = { .level = LEVEL_METADATA };
-	for (const char *at = log.ptr, *end = at + log.len; at < end;) {
-		const char *newline = memchr(at, '\n', (size_t)(end - at));
-		struct view line = { at, (size_t)((newline ? newline : end) - at) };
+	for (struct view rest = log, line; line_next(&rest, &line);) {
 		struct event e;
 		size_t stop;
 		if (decode_line(b->decoder, line, &e, &stop) == DECODE_OK) {
@@ -152,7 +148,6 @@ static void cut_down(struct bench *b, struct view log, struct buf *ret)
 			ret->len += edits_apply(&b->edits, e.bytes, ret->ptr + ret->len);
 			buf_add_byte(ret, '\n');
 		}
-		at = line.ptr + line.len + 1;
 	}
 }
 

@@ -15,6 +15,7 @@
 #include "router/base/io.h"
 #include "router/base/units.h"
 #include "router/event/decode.h"
+#include "router/event/line.h"
 #include "router/policy/policy.h"
 #include "router/policy/redact.h"
 
@@ -64,12 +65,9 @@ static void one(struct bench *b, const struct event *e, enum way way)
 static uint64_t all(struct bench *b, struct view log, enum way way, struct buf *keep)
 {
 	uint64_t events = 0;
-	for (const char *at = log.ptr, *end = at + log.len; at < end;) {
-		const char *newline = memchr(at, '\n', (size_t)(end - at));
-		struct view line = { at, (size_t)((newline ? newline : end) - at) };
+	for (struct view rest = log, line; line_next(&rest, &line);) {
 		struct event event;
 		size_t stop;
-		at = line.ptr + line.len + 1;
 		if (decode_line(b->decoder, line, &event, &stop) != DECODE_OK)
 			continue;
 		events++;

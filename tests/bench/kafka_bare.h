@@ -46,6 +46,18 @@ static inline rd_kafka_conf_t *producer_conf(const char *brokers, const char *li
 	return conf;
 }
 
+/* acks=all and idempotent, as the router's, with word of each delivery. */
+static inline rd_kafka_t *open_idempotent(const char *brokers, int queue_messages,
+	void (*on_delivery)(rd_kafka_t *rk, const rd_kafka_message_t *m, void *opaque))
+{
+	rd_kafka_conf_t *conf = producer_conf(brokers, "50", queue_messages);
+	set(conf, "acks", "all");
+	set(conf, "enable.idempotence", "true");
+	set(conf, "message.timeout.ms", "0");
+	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+	return open_client(RD_KAFKA_PRODUCER, conf);
+}
+
 /* One of `group`, from the topic's beginning; commits nothing by itself. */
 static inline rd_kafka_t *open_consumer(const char *brokers, const char *topic, const char *group)
 {

@@ -7,20 +7,9 @@
 #include "router/base/buf.h"
 #include "router/lane/batch.h"
 #include "router/lane/chunk.h"
+#include "tests/unit/stub_sink.h"
 
 struct play play;
-
-struct sink {
-	int wake_fd;
-};
-
-static int open_sink(struct sink **ret_sink, const struct sink_options *options, struct err *err)
-{
-	(void)err;
-	*ret_sink = mem_zero(1, sizeof **ret_sink);
-	(*ret_sink)->wake_fd = options->wake_fd;
-	return 0;
-}
 
 static uint32_t put(struct sink *sink, struct batch *b, uint32_t first)
 {
@@ -54,28 +43,17 @@ static void flush_sink(struct sink *sink)
 
 static void wait_sink(struct sink *sink, int timeout_ms)
 {
-	output_wait_fd(sink->wake_fd, timeout_ms > 5 ? 5 : timeout_ms);
-}
-
-static void close_sink(struct sink *sink)
-{
-	free(sink);
-}
-
-static void describe(const struct config *c, const struct config_output *o, enum audit_class k, char *text, size_t room)
-{
-	(void)c, (void)o, (void)k;
-	(void)snprintf(text, room, "test");
+	stub_sink_wait(sink, timeout_ms > 5 ? 5 : timeout_ms);
 }
 
 static const struct output_ops ops = {
 	.name = "test",
-	.describe = describe,
-	.open = open_sink,
+	.describe = stub_sink_describe,
+	.open = stub_sink_open,
 	.put = put,
 	.flush = flush_sink,
 	.wait = wait_sink,
-	.close = close_sink,
+	.close = stub_sink_close,
 };
 
 void rig_start(struct rig *r, uint64_t share)

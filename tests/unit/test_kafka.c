@@ -25,6 +25,7 @@
 #include "router/output/kafka_sink.h"
 #include "router/output/kafka_topics.h"
 #include "router/output/output.h"
+#include "tests/unit/kafka_cluster.h"
 
 enum { LIMIT_MS = 60000, EVENT_BYTES = 300 };
 
@@ -498,20 +499,6 @@ static void names_of_topics_are_legal(void **state)
 	longest[sizeof longest - 1] = 0;
 	assert_false(kafka_topic_name("{cluster}", DATA_READ, longest, "", name));
 	assert_int_equal(strlen(name), KAFKA_TOPIC_ROOM - 1);
-}
-
-static int hold_cluster(void **state)
-{
-	struct err err;
-	(void)state;
-	return kafka_embedded_hold(&err);
-}
-
-static int release_cluster(void **state)
-{
-	(void)state;
-	kafka_embedded_release();
-	return 0;
 }
 
 /* Clusters come from headers: whoever sends may name another one each time. */

@@ -21,6 +21,7 @@
 #include "router/output/kafka_sink.h"
 #include "router/output/kafka_txn_private.h"
 #include "router/output/output.h"
+#include "tests/unit/kafka_cluster.h"
 
 enum { LIMIT_MS = 30000, SLOW_MS = 6000 /* more than a call may take */, PRODUCE = 0, END_TXN = 26, TXN_OFFSET_COMMIT = 28 };
 
@@ -389,20 +390,6 @@ static void a_commit_without_an_answer_is_remembered(void **state)
 	place_close(&p);
 	batch_free(first);
 	batch_free(b);
-}
-
-static int hold_cluster(void **state)
-{
-	struct err err;
-	(void)state;
-	return kafka_embedded_hold(&err);
-}
-
-static int release_cluster(void **state)
-{
-	(void)state;
-	kafka_embedded_release();
-	return 0;
 }
 
 int main(void)

@@ -13,8 +13,8 @@
 #include "router/lane/checkpoint.h"
 #include "router/lane/chunk.h"
 #include "router/lane/seq.h"
-#include "router/output/output.h"
 #include "router/pipeline.h"
+#include "tests/unit/stub_sink.h"
 
 #define READ "{\"stage\":\"ResponseComplete\",\"verb\":\"list\",\"objectRef\":{\"resource\":\"pods\"}}\n"
 #define CREATE "{\"stage\":\"ResponseComplete\",\"verb\":\"create\",\"objectRef\":{\"resource\":\"pods\"}}\n"
@@ -32,18 +32,6 @@ static struct {
 
 /* ---- the outputs ---- */
 
-struct sink {
-	int wake_fd;
-};
-
-static int open_sink(struct sink **ret_sink, const struct sink_options *options, struct err *err)
-{
-	(void)err;
-	*ret_sink = mem_zero(1, sizeof **ret_sink);
-	(*ret_sink)->wake_fd = options->wake_fd;
-	return 0;
-}
-
 static uint32_t put(struct sink *sink, struct batch *b, uint32_t first)
 {
 	uint32_t n = b->n - first;
@@ -54,52 +42,19 @@ static uint32_t put(struct sink *sink, struct batch *b, uint32_t first)
 	return n;
 }
 
-static void wait_sink(struct sink *sink, int timeout_ms)
+static int sync_sink(struct sink *sink)
 {
-	output_wait_fd(sink->wake_fd, timeout_ms);
+	return play.fails && strcmp(sink->output->name, "bad") == 0 ? -EIO : 0;
 }
 
-static int sync_good(struct sink *sink)
-{
-	(void)sink;
-	return 0;
-}
-
-static int sync_bad(struct sink *sink)
-{
-	(void)sink;
-	return play.fails ? -EIO : 0;
-}
-
-static void close_sink(struct sink *sink)
-{
-	free(sink);
-}
-
-static void describe(const struct config *c, const struct config_output *o, enum audit_class k, char *text, size_t room)
-{
-	(void)c, (void)o, (void)k;
-	(void)snprintf(text, room, "test");
-}
-
-static const struct output_ops good = {
-	.name = "good",
-	.describe = describe,
-	.open = open_sink,
+static const struct output_ops sinks = {
+	.name = "test",
+	.describe = stub_sink_describe,
+	.open = stub_sink_open,
 	.put = put,
-	.wait = wait_sink,
-	.sync = sync_good,
-	.close = close_sink,
-};
-
-static const struct output_ops bad = {
-	.name = "bad",
-	.describe = describe,
-	.open = open_sink,
-	.put = put,
-	.wait = wait_sink,
-	.sync = sync_bad,
-	.close = close_sink,
+	.wait = stub_sink_wait,
+	.sync = sync_sink,
+	.close = stub_sink_close,
 };
 
 /* ---- the inputs ---- */
@@ -202,26 +157,18 @@ static void close_input(struct input *input)
 	free(input);
 }
 
-static const struct input_ops plain = {
-	.name = "plain",
-	.open = open_input,
-	.run = run,
-	.stop = stop,
-	.settled = settled,
-	.state = state,
-	.close = close_input,
-};
-
-static const struct input_ops prompt = {
-	.name = "prompt",
-	.prompt = true,
-	.open = open_input,
-	.run = run,
-	.stop = stop,
-	.settled = settled,
-	.state = state,
-	.close = close_input,
-};
+/* As it is, or prompt: somebody waits for the answer of each event. */
+#define INPUT(kind, is_prompt) { \
+	.name = (kind), \
+	.prompt = (is_prompt), \
+	.open = open_input, \
+	.run = run, \
+	.stop = stop, \
+	.settled = settled, \
+	.state = state, \
+	.close = close_input, \
+}
+static const struct input_ops plain = INPUT("plain", false), prompt = INPUT("prompt", true);
 
 static void run_twice(struct input *input)
 {
@@ -274,8 +221,8 @@ static void run_with(const struct input_ops *ops, bool until_signal)
 	assert_non_null(mkdtemp(folder));
 	struct config_input inputs[N_INPUTS] = { { .name = (char *)"reads", .ops = ops }, { .name = (char *)"both", .ops = ops } };
 	struct config_output outputs[N_OUTPUTS] = {
-		{ .name = (char *)"good", .ops = &good, .common = { .classes = 1u << ADMIN_READ, .classes_said = true } },
-		{ .name = (char *)"bad", .ops = &bad, .common = { .classes = 1u << ADMIN_ACTIVITY, .classes_said = true } },
+		{ .name = (char *)"good", .ops = &sinks, .common = { .classes = 1u << ADMIN_READ, .classes_said = true } },
+		{ .name = (char *)"bad", .ops = &sinks, .common = { .classes = 1u << ADMIN_ACTIVITY, .classes_said = true } },
 	};
 	const struct config config = {
 		.state_dir = folder,
@@ -327,7 +274,7 @@ static void each_start_has_a_later_epoch(void **state)
 	(void)state;
 	assert_non_null(mkdtemp(folder));
 	struct config_input inputs[] = { { .name = (char *)"in", .ops = &anew } };
-	struct config_output outputs[] = { { .name = (char *)"good", .ops = &good } };
+	struct config_output outputs[] = { { .name = (char *)"good", .ops = &sinks } };
 	const struct config config = {
 		.state_dir = folder,
 		.memory_max = 1 << 20,
