@@ -24,8 +24,7 @@
 
 enum {
 	GROUP_BYTES = 256 * 1024,       /* of events that are appended at once; a larger one goes alone */
-	UNSYNCED_BYTES = 16 << 20,      /* an fsync at least every so many bytes ... */
-	UNSYNCED_MS = 100,              /* ... and so often, while spans wait for it */
+	FORGET_MS = 100,                /* how often main is asked how far what was delivered is durable */
 	FULL_RETRY_MS = 500,
 	NAME_MAX_BYTES = 255,
 };
@@ -88,38 +87,16 @@ struct backlog_state backlog_state(struct backlog *b)
 
 /* ---- into the spool ---- */
 
-/* Makes what was appended durable, and only then lets the ledger know. */
 int backlog_sync(struct backlog *b)
 {
-	if (!b->unsynced_since_ms && !b->forgot)
-		return 0;
-	int r = spool_sync(b->spool);
-	if (r < 0) {
-		char text[LANE_TROUBLE_ROOM];
-		progress_distrust(b->lane->options.progress);
-		(void)snprintf(text, sizeof text, "the spool cannot be made durable: %s", strerror(-r));
-		lane_report(b->lane, text);
-		return r;
-	}
-	for (size_t i = 0; i < b->n_spans; i++)
-		ledger_close(b->spans[i], b->lane->options.number);
-	b->n_spans = 0;
-	b->forgot = false;
-	b->unsynced_bytes = 0;
-	b->unsynced_since_ms = 0;
-	return 0;
+	return b ? spool_sync(b->spool) : 0;
 }
 
-static void close_span_later(struct backlog *b, struct span *span)
+/* What is in the spool is done: durable with the next backlog_sync, as a file output's lines are with theirs. */
+static void close_span(const struct backlog *b, struct span *span)
 {
-	if (!span)
-		return;
-	if (b->n_spans == b->spans_room) {
-		b->spans_room = b->spans_room ? b->spans_room * 2 : 64;
-		b->spans = mem_resize(b->spans, b->spans_room * sizeof(struct span *));
-	}
-	b->spans[b->n_spans++] = span;
-	ledger_keep(span, b->lane->options.number);
+	if (span)
+		ledger_close(span, b->lane->options.number);
 }
 
 /* The record, or the misfit behind the records, as the spool keeps it. False: it is done with. */
@@ -176,9 +153,6 @@ static int append(struct backlog *b, const struct batch *batch, uint32_t *next, 
 		if (e < 0)
 			return e;
 		*next = end;
-		b->unsynced_bytes += bytes;
-		if (n && !b->unsynced_since_ms)
-			b->unsynced_since_ms = clock_steady_ms();
 	}
 	return 0;
 }
@@ -253,10 +227,6 @@ static void forget_durable(struct backlog *b)
 	b->forgotten = durable;
 	spool_forget(b->spool, durable);
 	count_bytes(b);
-	/* The read position is saved with the next fsync, soon: what was delivered since then comes again after a crash. */
-	b->forgot = true;
-	if (!b->unsynced_since_ms)
-		b->unsynced_since_ms = clock_steady_ms();
 }
 
 static void take_off_done(struct backlog *b)
@@ -311,7 +281,7 @@ static bool store_taken(struct backlog *b)
 			say_full(b, e);
 			return false;
 		}
-		close_span_later(b, batch->span);
+		close_span(b, batch->span);
 		batch->span = NULL;
 		take_ends(b, batch, last);
 		backlog_add_stored(b, batch, last);
@@ -339,12 +309,10 @@ static bool store_queue(struct backlog *b)
 		}
 		b->pending = NULL;
 		b->pending_next = 0;
-		close_span_later(b, batch->span);
+		close_span(b, batch->span);
 		l->progress_ms = clock_steady_ms(); /* its inputs get on */
 		batch_free(batch);
 		count_bytes(b);
-		if (b->unsynced_bytes >= UNSYNCED_BYTES && backlog_sync(b) < 0)
-			return false;
 	}
 	return true;
 }
@@ -389,7 +357,7 @@ bool backlog_store_all(struct backlog *b)
 {
 	fall_behind(b);
 	b->full_next_ms = 0;
-	return store(b) && backlog_sync(b) == 0;
+	return store(b);
 }
 
 int backlog_work(struct backlog *b, int wait_ms)
@@ -404,11 +372,8 @@ int backlog_work(struct backlog *b, int wait_ms)
 	if (b->behind)
 		(void)store(b);
 	forget_durable(b);
-	if (b->unsynced_since_ms &&
-		(b->unsynced_bytes >= UNSYNCED_BYTES || clock_steady_ms() - b->unsynced_since_ms >= UNSYNCED_MS))
-		(void)backlog_sync(b);
-	if ((b->unsynced_since_ms || b->forgotten < b->delivered) && wait_ms > UNSYNCED_MS)
-		wait_ms = UNSYNCED_MS;
+	if (b->forgotten < b->delivered && wait_ms > FORGET_MS)
+		wait_ms = FORGET_MS;
 	if (b->full && wait_ms > FULL_RETRY_MS)
 		wait_ms = FULL_RETRY_MS;
 	if (!b->behind && left_ms < wait_ms)
@@ -438,6 +403,5 @@ void backlog_close(struct backlog *b)
 	spool_close(b->spool);
 	decode_destroy(b->decoder);
 	unwrap_finish(&b->unwrap);
-	free(b->spans);
 	free(b);
 }

@@ -7,13 +7,14 @@
  * what the sink holds is written to the spool, in order, and after it the queue, over and over until the spool has been read to its end
  * with the queue empty. So order is kept, and an event is in the spool before it waits long, whatever the collector does.
  *
- * Safe:    a span is closed in the ledger once its events are in the spool and fsynced. Many appends share one fsync.
+ * Safe:    a span is closed in the ledger once its events are in the spool. They are durable after the next backlog_sync, before
+ *          which main settles nothing of them: as with the lines of a file output. The worker waits for no fsync, but where the
+ *          disk cannot keep up (spool.h: Threads); many appends share one.
  * kill -9: what the spool has not forgotten is sent again at the next start: at most what the sink held. The spool saves its
- *          read position with its fsyncs; between them the progress (progress.h) has it, record by record. What was appended
- *          survives a kill before it is fsynced, so the ledger hears at once that it is kept.
+ *          read position with its fsyncs; between them the progress (progress.h) has it, record by record.
  * Full:    a spool at its limit, or a full disk, leaves batches in the queue: the lane is full, and its inputs wait. What the
  *          spool does hold is sent first; after it the queue goes straight to the sink, as long as there is no room.
- * Threads: the lane's worker; backlog_state any.
+ * Threads: the lane's worker; backlog_state and backlog_sync any.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -36,6 +37,8 @@ int backlog_open(struct backlog **ret_backlog, struct lane *, const struct backl
 /* After the worker has ended. What was appended is made durable; records in it stay for the next start. */
 void backlog_close(struct backlog *); /* NULL is fine */
 
+/* Makes durable what was appended so far. Once it has failed, it fails: spool_sync. NULL: 0. */
+int backlog_sync(struct backlog *);
 /* Moves what has waited too long into the spool. Returns how long the worker may sleep at most, in ms. */
 int backlog_work(struct backlog *, int wait_ms);
 /* Everything that is in memory and not yet safe goes to the spool (shutdown). False: not all of it had room. */

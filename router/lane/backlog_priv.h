@@ -13,7 +13,6 @@
 #include "router/match/matcher.h"
 
 struct record;
-struct span;
 struct spool;
 
 enum {
@@ -39,14 +38,9 @@ struct backlog {
 	_Atomic uint64_t delivered;     /* all up to here has its outcomes */
 	_Atomic uint64_t durable;       /* of it, what survives power loss where it went: main's */
 	uint64_t forgotten;             /* of it, what the spool was told to forget */
-	bool forgot;                    /* the read position moved since it was last saved */
 	int64_t full_next_ms;
 	uint64_t skip_to;               /* positions up to this are in the sink's hands already */
 	struct stored *head, *tail;     /* batches in memory whose records are in the spool */
-	struct span **spans;            /* to be closed after the next fsync */
-	size_t n_spans, spans_room;
-	uint64_t unsynced_bytes;
-	int64_t unsynced_since_ms;      /* 0: nothing waits */
 	struct batch *pending;          /* off the queue, not yet all in the spool ... */
 	uint32_t pending_next;          /* ... but up to this record */
 	struct batch *ahead;            /* begun by a record that did not belong to the batch before it */
@@ -56,8 +50,6 @@ struct backlog {
 	struct attributes attributes;
 };
 
-/* Makes durable what was appended, and closes the spans that wait for it. */
-int backlog_sync(struct backlog *);
 /* The batch's records are in the spool up to `last`. Without a batch: done already. */
 void backlog_add_stored(struct backlog *, struct batch *, uint64_t last);
 /* Where in the spool this record of a batch ends. */

@@ -117,15 +117,10 @@ static void count_damaged(struct backlog *b)
 		lane_account(b->lane, &(struct lane_counters){ .dead_events = lost, .spooled_events = -lost });
 }
 
-/*
- * All is read, and the spool has no room for the rest of this batch: it goes the short way. Its span is closed by the outcomes
- * of that rest, so what of it is in the spool must be durable before.
- */
+/* All is read, and the spool has no room for the rest of this batch: it goes the short way, and its outcomes close the span. */
 static struct batch *take_pending(struct backlog *b)
 {
 	struct batch *batch = b->pending;
-	if (b->pending_next && backlog_sync(b) < 0)
-		return NULL;
 	/* By another batch: no outcome of this one. */
 	for (uint32_t i = 0; i < b->pending_next; i++)
 		*(i < batch->n ? &batch->records[i].outcome : &batch->misfits[i - batch->n].outcome) = RECORD_DELIVERED;

@@ -28,7 +28,9 @@ enum {
 	WAIT_MS = 1000,          /* the longest sleep of a worker with nothing to do */
 	NAP_MS = 2,              /* of a worker that has just worked: pushes meanwhile do not wake it one by one */
 	NAP_PART = 2,            /* but one that fills the queue to a half does */
-	ROOM_WAIT_MS = 500,      /* how long an input waits for room in the queue of a lane that could spool */
+	ROOM_WAIT_MS = 500,      /* how long an input waits for room in the queue of a lane that could spool, ... */
+	FIRST_WAIT_MS = 200,     /* ... so long for the first outcome that it ever gets: connecting takes its time, */
+	STALL_MS = 100,          /* and so long for one that was getting on */
 	PATIENCE_PART = 200,      /* struct patience: this part of the time comes back */
 	RATE_MS = 500,           /* a lane's rate is measured over so long at least */
 	SLOW_BYTES_PER_MS = (32 << 20) / 1000,
@@ -353,7 +355,9 @@ static int64_t room_wait(struct lane *l, bool slow, struct patience *patience, i
 		return 0;
 	if (!slow)
 		return ROOM_WAIT_MS;
-	int64_t left = patience_left(patience, now), stalled = l->progress_ms + ROOM_WAIT_MS - now;
+	const struct lane_counters c = lane_counters(l);
+	int64_t left = patience_left(patience, now);
+	int64_t stalled = l->progress_ms + (c.delivered_events + c.dead_events ? STALL_MS : FIRST_WAIT_MS) - now;
 	return stalled < 0 ? 0 : left < stalled ? left : stalled;
 }
 
@@ -498,7 +502,9 @@ void lane_join(struct lane *l)
 int lane_sync(struct lane *l)
 {
 	const uint64_t delivered = backlog_delivered(l->backlog);
-	int r = l->ops->sync && l->sink ? l->ops->sync(l->sink) : 0;
+	int r = backlog_sync(l->backlog);
+	if (r == 0 && l->ops->sync && l->sink)
+		r = l->ops->sync(l->sink);
 	if (r == 0 && l->options.dead_letters)
 		r = dead_letters_sync(l->options.dead_letters);
 	if (r == 0)

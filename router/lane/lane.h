@@ -83,7 +83,7 @@ struct lane_options {
 int lane_start(struct lane **ret_lane, const struct lane_options *, struct err *);
 /*
  * How long an input may yet wait for lanes that could spool: half a second in all, refilled by 1/200 of the time that passes;
- * not at all for one in trouble, or that has passed on nothing for half a second. What it waits for a lane that passes on
+ * not at all for one in trouble, or that has passed on nothing for a tenth of a second (its first: a fifth). What it waits for a lane that passes on
  * 32 MiB/s is not counted, since a spool would be no faster. So lanes that are merely busy hold their input back instead of
  * writing everything to the disk, and a slow or dead one costs the others of its input next to nothing. One an input, used by
  * its thread only; all zero is a full measure.
@@ -113,8 +113,8 @@ void lane_wait(struct lane *);
 void lane_join(struct lane *);
 
 /*
- * All that this lane has closed in ledgers so far survives power loss when this returns 0, dead letters included; what of it came
- * out of the spool may be forgotten there. Main's thread.
+ * All that this lane has closed in ledgers so far survives power loss when this returns 0, be it in the spool, at the output or a
+ * dead letter; what of it came out of the spool may be forgotten there. Main's thread.
  */
 int lane_sync(struct lane *);
 

@@ -32,7 +32,6 @@ struct span {
 	uint64_t held_until;                   /* number of the last span that has such a thing, if above its own */
 	unsigned lanes_open;
 	uint64_t open[LEDGER_LANES_MAX / 64];  /* one bit a lane */
-	uint64_t unkept[LEDGER_LANES_MAX / 64]; /* the same: open, and not kept */
 	struct part parts[];                   /* n_lanes */
 };
 
@@ -104,7 +103,7 @@ static void tell_progress(struct ledger *l, unsigned lane)
 /* Has the lane kept all that it has of the span itself? */
 static bool has_kept(const struct span *s, unsigned lane)
 {
-	return s->committed && !(s->unkept[lane / 64] & 1ull << (lane % 64));
+	return s->committed && !(s->open[lane / 64] & 1ull << (lane % 64));
 }
 
 /* And of what was held of it, too? */
@@ -202,7 +201,6 @@ void ledger_join(struct span *s, unsigned lane)
 	(void)pthread_mutex_lock(&l->mutex);
 	assert(!s->committed && !(s->open[lane / 64] & bit));
 	s->open[lane / 64] |= bit;
-	s->unkept[lane / 64] |= bit;
 	s->lanes_open++;
 	(void)pthread_mutex_unlock(&l->mutex);
 }
@@ -228,7 +226,6 @@ void ledger_close(struct span *s, unsigned lane)
 	(void)pthread_mutex_lock(&l->mutex);
 	assert(s->open[lane / 64] & bit);
 	s->open[lane / 64] &= ~bit;
-	s->unkept[lane / 64] &= ~bit;
 	s->lanes_open--;
 	l->closed[lane]++;
 	keep_on(l, lane, s);
@@ -246,17 +243,6 @@ void ledger_keep_to(struct span *s, unsigned lane, uint64_t position, uint64_t e
 	p->events = events;
 	if (l->unkept[lane] == s)
 		tell_progress(l, lane);
-	(void)pthread_mutex_unlock(&l->mutex);
-}
-
-void ledger_keep(struct span *s, unsigned lane)
-{
-	struct ledger *l = s->ledger;
-	uint64_t bit = 1ull << (lane % 64);
-	(void)pthread_mutex_lock(&l->mutex);
-	assert(s->open[lane / 64] & bit);
-	s->unkept[lane / 64] &= ~bit;
-	keep_on(l, lane, s);
 	(void)pthread_mutex_unlock(&l->mutex);
 }
 

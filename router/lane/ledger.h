@@ -4,15 +4,16 @@
  *
  * An input's bytes are cut in spans, one a chunk, in the order of the source. A span is open for a lane from
  * ledger_open until that lane closes it: every event of the span for that lane was acknowledged, dead-lettered,
- * dropped by a rule, or fsynced in a spool. Positions are the input's own: opaque numbers that never step back
- * (file: byte offset in the chain of files; Kafka: offset of a partition; webhook: number of the request).
+ * dropped by a rule, or is in a spool. What is closed is durable only after lane_sync, be it delivered or in a spool.
+ * Positions are the input's own: opaque numbers that never step back (file: byte offset in the chain of files; Kafka: offset
+ * of a partition; webhook: number of the request).
  *
  * What must stay true: a lane's settled position never passes a span that is open for it; an input's settled position
  *            is the lowest of its lanes', and of what the input has not handed over yet.
  * kill -9:   anywhere: the persisted position is older than or equal to what is settled, so events are sent again,
  *            never skipped.
- * Kept:      what survives kill -9 by itself, though perhaps not power loss yet, is told by ledger_keep_to and ledger_keep; what is
- *            closed is kept too. How far each lane has kept all goes to the progress (progress.h), event by event within a
+ * Kept:      what survives kill -9 by itself, though perhaps not power loss yet, is told by ledger_keep_to; what is closed is kept
+ *            too. How far each lane has kept all goes to the progress (progress.h), event by event within a
  *            span: so what comes again after a kill is what no outcome was known of.
  * Threads:   ledger_open by the input's thread; ledger_close by lanes; ledger_positions by main. One mutex an input,
  *            taken once a chunk and lane, never an event.
@@ -53,8 +54,6 @@ void ledger_close(struct span *, unsigned lane);
  * kill -9. More each time. Before ledger_close.
  */
 void ledger_keep_to(struct span *, unsigned lane, uint64_t position, uint64_t events);
-/* None of the lane's events in the span need. Before ledger_close. */
-void ledger_keep(struct span *, unsigned lane);
 
 /*
  * Something of this span is kept for later: it will be routed in another span, together with what comes there. Until that one

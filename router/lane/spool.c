@@ -3,10 +3,12 @@
  * roll), the group fsync, and forgetting. spool_open.c finds its way back after a crash, spool_reader.c reads.
  *
  *   append      one pwritev for one record or some; readable at once, durable after the next sync
- *   roll        fsync of the old segment, then the new one's header and name, then its first record: only the newest
- *               segment can ever be torn, and whatever is older needs no look at open
- *   sync        fsync of the active segment; then the cursor, whose place is allocated: it can be written on a full disk
- *   forget      removes files at once, so that a full disk gets its room back without having to write first
+ *   roll        a new file and its header; it waits for no disk, unless there are SPOOL_PENDING_MAX older ones to be synced: so
+ *               only the newest few segments can ever be torn, and whatever is older needs no look at open
+ *   sync        fsync of what was written since the last one, oldest segment first, and of the folder where a segment was begun;
+ *               then the cursor, whose place is allocated: it can be written on a full disk
+ *   forget      removes files at once, or with the next sync where they were not synced yet, so that a full disk gets its room back
+ *               without having to write more than the cursor first
  *
  * A failed fsync is final until the spool is opened anew: the kernel has dropped the dirty pages and would say yes next
  * time without having written them.
@@ -15,6 +17,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "router/base/buf.h"
 #include "router/lane/spool_priv.h"
@@ -38,55 +41,85 @@ int spool_start_segment(struct spool *s, uint64_t first, uint64_t number)
 	if (file < 0)
 		return file;
 	int r = segment_write_header(files, file, first, number);
-	if (r == 0)
-		r = files->sync(files->disk, file);
-	if (r == 0)
-		r = files->sync_names(files->disk);
 	if (r < 0) {
 		files->close(files->disk, file);
 		(void)files->remove(files->disk, name);
 		return r;
 	}
-	if (s->active >= 0)
-		files->close(files->disk, s->active);
-	s->active = file;
-	s->ragged = false;
 	(void)pthread_mutex_lock(&s->lock);
+	assert(s->n_pending < SPOOL_PENDING_MAX);
+	if (s->active >= 0)
+		s->pending[s->n_pending++] = s->active;
+	s->active = file;
+	s->begun = true;
 	if (s->n_segments && !s->segments[s->n_segments - 1].bytes)
 		s->n_segments--; /* restart()'s */
 	spool_push_segment(s, &(struct segment){ first, first, sizeof(struct segment_header) });
 	(void)pthread_mutex_unlock(&s->lock);
+	s->ragged = false;
 	return 0;
 }
 
-/* Under `syncing`. */
-static int sync_active(struct spool *s, uint64_t *ret_forgotten, uint64_t *ret_number)
+/* What a sync makes durable, of one moment. */
+struct extent {
+	int files[SPOOL_PENDING_MAX + 1]; /* in order; the last one is the active one */
+	unsigned n_files;
+	uint64_t end;
+	uint64_t forgotten, number;       /* the cursor must not be durable beyond what the records are */
+	bool begun;
+};
+
+/* Under `syncing`. False: there is nothing new. */
+static bool take_extent(struct spool *s, struct extent *e)
 {
 	(void)pthread_mutex_lock(&s->lock);
-	int r = s->failed;
-	uint64_t end = spool_end(s);
-	bool dirty = end > s->durable;
-	/* Of the same moment: the cursor must not be durable beyond what the records are. */
-	*ret_forgotten = s->forgotten;
-	*ret_number = s->forgotten_number;
+	*e = (struct extent){ .end = spool_end(s), .forgotten = s->forgotten, .number = s->forgotten_number, .begun = s->begun };
+	s->begun = false;
+	for (; e->n_files < s->n_pending; e->n_files++)
+		e->files[e->n_files] = s->pending[e->n_files];
+	if (s->active >= 0)
+		e->files[e->n_files++] = s->active;
+	bool dirty = e->begun || e->end > s->durable;
 	(void)pthread_mutex_unlock(&s->lock);
-	if (r < 0 || !dirty)
-		return r;
-	r = s->files.sync(s->files.disk, s->active);
+	return dirty;
+}
+
+/* Under `syncing`: the first n of the pending files are closed. */
+static void close_pending(struct spool *s, unsigned n)
+{
+	int closed[SPOOL_PENDING_MAX];
+	(void)pthread_mutex_lock(&s->lock);
+	memcpy(closed, s->pending, n * sizeof *closed);
+	s->n_pending -= n;
+	memmove(s->pending, s->pending + n, s->n_pending * sizeof *s->pending);
+	(void)pthread_mutex_unlock(&s->lock);
+	for (unsigned i = 0; i < n; i++)
+		s->files.close(s->files.disk, closed[i]);
+}
+
+/* Under `syncing`. Meanwhile the appender goes on. */
+static int sync_extent(struct spool *s, const struct extent *e)
+{
+	const struct spool_files *files = &s->files;
+	int r = 0;
+	for (unsigned i = 0; r == 0 && i < e->n_files; i++)
+		r = files->sync(files->disk, e->files[i]);
+	if (r == 0 && e->begun)
+		r = files->sync_names(files->disk);
 	(void)pthread_mutex_lock(&s->lock);
 	if (r < 0)
 		s->failed = r;
-	else
-		s->durable = end;
+	else if (e->end > s->durable)
+		s->durable = e->end;
 	(void)pthread_mutex_unlock(&s->lock);
+	if (r == 0 && e->n_files)
+		close_pending(s, e->n_files - 1);
 	return r;
 }
 
 /* Under `syncing`. */
 static int save_cursor(struct spool *s, uint64_t forgotten, uint64_t number)
 {
-	if (forgotten == s->saved.position)
-		return 0;
 	struct cursor_slot next = {
 		.generation = s->saved.generation + 1,
 		.position = forgotten,
@@ -97,34 +130,43 @@ static int save_cursor(struct spool *s, uint64_t forgotten, uint64_t number)
 	if (r == 0)
 		s->saved = next;
 	/* On a file system that writes elsewhere: the records are safe, and only they are what the caller waits for. */
-	return r == -ENOSPC ? 0 : r;
+	if (r == -ENOSPC)
+		r = 0;
+	(void)pthread_mutex_lock(&s->lock);
+	if (r == 0)
+		s->known_durable = s->durable;
+	(void)pthread_mutex_unlock(&s->lock);
+	return r;
 }
 
 int spool_sync(struct spool *s)
 {
-	uint64_t forgotten, number;
+	struct extent e;
 	(void)pthread_mutex_lock(&s->syncing);
-	int r = sync_active(s, &forgotten, &number);
-	if (r == 0)
-		r = save_cursor(s, forgotten, number);
+	bool dirty = take_extent(s, &e);
+	int r = s->failed;
+	if (r == 0 && dirty)
+		r = sync_extent(s, &e);
+	if (r == 0 && (e.begun || e.forgotten != s->saved.position))
+		r = save_cursor(s, e.forgotten, e.number);
 	(void)pthread_mutex_unlock(&s->syncing);
+	if (r == 0)
+		spool_drop_forgotten(s);
 	return r;
 }
 
 static int roll(struct spool *s)
 {
-	uint64_t forgotten, number;
-	(void)pthread_mutex_lock(&s->syncing);
 	(void)pthread_mutex_lock(&s->lock);
 	struct segment last = s->segments[s->n_segments - 1];
 	uint64_t next_number = s->next_number;
+	bool wait = s->n_pending == SPOOL_PENDING_MAX;
 	(void)pthread_mutex_unlock(&s->lock);
 	if (s->ragged)
 		(void)s->files.cut(s->files.disk, s->active, last.bytes);
-	int r = sync_active(s, &forgotten, &number);
+	int r = wait ? spool_sync(s) : 0;
 	if (r == 0)
 		r = spool_start_segment(s, last.end, next_number);
-	(void)pthread_mutex_unlock(&s->syncing);
 	if (r == 0)
 		spool_drop_forgotten(s);
 	return r;
@@ -139,7 +181,7 @@ static struct segment *take_segments(struct spool *s, size_t *ret_n)
 	s->n_segments = s->segments_room = 0;
 	s->bytes = 0;
 	spool_push_segment(s, &none);
-	s->durable = none.end; /* nothing before it has to be */
+	s->durable = s->known_durable = none.end; /* nothing before it has to be */
 	return taken;
 }
 
@@ -159,9 +201,10 @@ static int restart(struct spool *s)
 	if (r == 0 && s->saved.position != end)
 		r = -ENOSPC;
 	if (r == 0) {
+		close_pending(s, s->n_pending);
 		s->files.close(s->files.disk, s->active);
-		s->active = -1;
 		(void)pthread_mutex_lock(&s->lock);
+		s->active = -1;
 		struct segment *old = take_segments(s, &n);
 		(void)pthread_mutex_unlock(&s->lock);
 		for (size_t i = 0; i < n; i++) {
@@ -237,6 +280,8 @@ int spool_append_many(struct spool *s, const struct spool_record *records, unsig
 int spool_append(struct spool *s, const struct spool_record *record, uint64_t *ret_position)
 {
 	int r = spool_append_many(s, record, 1, ret_position);
+	if (r == -ENOSPC && spool_sync(s) == 0) /* what was forgotten may go then */
+		r = spool_append_many(s, record, 1, ret_position);
 	if (r == -ENOSPC && restart(s) == 0)
 		r = spool_append_many(s, record, 1, ret_position);
 	return r;
@@ -247,7 +292,7 @@ void spool_drop_forgotten(struct spool *s)
 	for (;;) {
 		char name[SEGMENT_NAME_ROOM];
 		(void)pthread_mutex_lock(&s->lock);
-		bool drop = s->n_segments > 1 && s->segments[0].end <= s->forgotten;
+		bool drop = s->n_segments > 1 && s->segments[0].end <= s->forgotten && s->segments[0].end <= s->known_durable;
 		if (drop) {
 			segment_name(s->segments[0].first, name);
 			s->bytes -= s->segments[0].bytes;

@@ -1,6 +1,7 @@
 /*
- * Opening a spool: the list of its segments, the cursor, and the newest segment's end. Older segments are not looked at:
- * whether they were closed in order is known from spool_segment.h's rule that only the newest can be torn.
+ * Opening a spool: the list of its segments, the cursor, and the newest segments' end. What is older than the last known fsync
+ * is not looked at: whatever a crash did, it is there. From there on the segments are read until one is torn, or does not
+ * follow the one before; that is the end, and what comes after it is removed.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -71,8 +72,10 @@ static int open_cursor(struct spool *s, struct err *err)
 	if (s->saved.generation)
 		return 0;
 	/* Of a new spool; or it was lost, and then all that is there comes again. */
-	if (s->n_segments)
+	if (s->n_segments) {
 		s->damaged++;
+		s->saved.durable = s->segments[0].first;
+	}
 	for (s->saved.generation = 1; s->saved.generation <= 2 && r == 0; s->saved.generation++)
 		r = cursor_write(files, s->cursor, &s->saved); /* both, so that later writes need no room */
 	s->saved.generation = 2;
@@ -81,92 +84,175 @@ static int open_cursor(struct spool *s, struct err *err)
 	return r < 0 ? fail(s, err, cursor_name, r, "cannot be written") : 0;
 }
 
-/* 1: good, or damaged and worth reading; 0: there is nothing in it. */
-static int check_segment(struct spool *s, const struct segment *g, uint64_t *ret_number, struct err *err)
+/* *ret_number only when good. What a newer version wrote is an error. */
+static int read_header(struct spool *s, const struct segment *g, enum segment_header_state *ret_state, uint64_t *ret_number,
+	struct err *err)
 {
 	const struct spool_files *files = &s->files;
-	enum segment_header_state state = SEGMENT_UNBORN;
 	char name[SEGMENT_NAME_ROOM];
 	segment_name(g->first, name);
 	int file = files->open(files->disk, name, false);
-	int r = file < 0 ? file : segment_read_header(files, file, g->first, &state, ret_number);
+	int r = file < 0 ? file : segment_read_header(files, file, g->first, ret_state, ret_number);
 	if (file >= 0)
 		files->close(files->disk, file);
 	if (r < 0)
 		return fail(s, err, name, r, "cannot be read");
-	if (state == SEGMENT_NEWER)
+	if (*ret_state == SEGMENT_NEWER)
 		return fail(s, err, name, -EBADMSG, "was written by a newer version of this program");
-	if (state == SEGMENT_FOREIGN)
-		return fail(s, err, name, -EBADMSG, "is not a segment of a spool");
-	return state != SEGMENT_UNBORN;
+	return 0;
+}
+
+static int refuse_foreign(const struct spool *s, const struct segment *g, struct err *err)
+{
+	char name[SEGMENT_NAME_ROOM];
+	segment_name(g->first, name);
+	return fail(s, err, name, -EBADMSG, "is not a segment of a spool");
+}
+
+/* Up to where all was fsynced, as far as the cursor and the newest record that can be read know. */
+static uint64_t find_durable(struct spool *s)
+{
+	uint64_t durable = s->saved.durable > s->saved.position ? s->saved.durable : s->saved.position;
+	bool found = false;
+	for (size_t i = s->n_segments; i-- > 0 && !found && s->segments[i].end > durable;) {
+		const struct segment *g = &s->segments[i];
+		struct window window = { .file = -1 };
+		char name[SEGMENT_NAME_ROOM];
+		segment_name(g->first, name);
+		int file = s->files.open(s->files.disk, name, false);
+		if (file < 0)
+			continue;
+		window_enter(&window, &s->files, file);
+		found = segment_durable(&window, g->first, g->end, &durable);
+		window_finish(&window);
+		s->files.close(s->files.disk, file);
+	}
+	return durable;
+}
+
+/* The segment to read from: the last one that begins before `durable`, since its end may be torn; it has the numbers, too. */
+static size_t first_unsure(const struct spool *s, uint64_t durable)
+{
+	size_t i = s->n_segments ? s->n_segments - 1 : 0;
+	while (i > 0 && s->segments[i].first >= durable)
+		i--;
+	return i;
 }
 
 /*
- * Takes away the newest segment if a crash came before its first record. *durable: the one before it had been fsynced.
+ * Reads one segment on from *tail, and cuts what is torn off its end: durably, lest that come back behind what is written next. Of
+ * rot in the middle of the spool nothing is cut: the reader passes over it.
  */
-static int drop_unborn(struct spool *s, uint64_t *ret_number, uint64_t *durable, struct err *err)
+static int scan_and_cut(struct spool *s, struct segment *g, bool last, uint64_t durable, struct segment_tail *tail)
 {
-	while (s->n_segments) {
+	const struct spool_files *files = &s->files;
+	struct window window = { .file = -1 };
+	char name[SEGMENT_NAME_ROOM];
+	segment_name(g->first, name);
+	int file = files->open(files->disk, name, false);
+	if (file < 0)
+		return file;
+	window_enter(&window, files, file);
+	segment_scan(&window, g->first, g->end, durable, tail);
+	window_finish(&window);
+	const bool rot = tail->end < g->end && tail->end < durable; /* no torn write: the disk had confirmed it */
+	if (!rot || last)
+		g->end = tail->end;
+	const uint64_t kept = sizeof(struct segment_header) + (g->end - g->first), torn = g->bytes > kept ? g->bytes - kept : 0;
+	s->damaged += rot && last;
+	s->torn_bytes += torn;
+	s->bytes -= torn;
+	g->bytes -= torn;
+	int r = torn ? files->cut(files->disk, file, kept) : 0;
+	if (r == 0)
+		r = files->sync(files->disk, file);
+	files->close(files->disk, file);
+	return r;
+}
+
+/* 1: its records up to g->end are kept; 0: nothing in it is worth keeping; -errno. */
+static int recover_segment(struct spool *s, struct segment *g, bool last, uint64_t durable, bool *ret_torn, struct err *err)
+{
+	enum segment_header_state state;
+	struct segment_tail tail = { g->first, s->next_number };
+	const uint64_t end = g->end;
+	int r = read_header(s, g, &state, &tail.number, err);
+	if (r < 0)
+		return r;
+	if (state == SEGMENT_FOREIGN && g->first < durable)
+		return refuse_foreign(s, g, err);
+	if (state == SEGMENT_UNBORN || state == SEGMENT_FOREIGN)
+		return 0;
+	if (g->first < s->saved.position) {
+		tail.end = s->saved.position < g->end ? s->saved.position : g->end;
+		tail.number = s->saved.number;
+	}
+	r = scan_and_cut(s, g, last, durable, &tail);
+	if (r < 0) {
 		char name[SEGMENT_NAME_ROOM];
-		const struct segment *g = &s->segments[s->n_segments - 1];
-		int r = check_segment(s, g, ret_number, err);
-		if (r != 0)
-			return r < 0 ? r : 0;
 		segment_name(g->first, name);
-		r = s->files.remove(s->files.disk, name);
+		return fail(s, err, name, r, "cannot be cut to its last whole record");
+	}
+	s->next_number = tail.number;
+	*ret_torn = g->end < end;
+	return state == SEGMENT_GOOD || tail.end > g->first || g->first < durable;
+}
+
+/* The segments from number `from` on are gone with the crash. */
+static int drop_segments(struct spool *s, size_t from, struct err *err)
+{
+	while (s->n_segments > from) {
+		const struct segment *g = &s->segments[s->n_segments - 1];
+		char name[SEGMENT_NAME_ROOM];
+		segment_name(g->first, name);
+		int r = s->files.remove(s->files.disk, name);
 		if (r < 0)
 			return fail(s, err, name, r, "cannot be removed");
-		if (g->first > *durable)
-			*durable = g->first;
+		s->torn_bytes += g->bytes > sizeof(struct segment_header) ? g->bytes - sizeof(struct segment_header) : 0;
 		s->bytes -= g->bytes;
 		s->n_segments--;
 	}
 	return 0;
 }
 
-/* Opens the newest segment for appending, without what a crash tore. */
-static int recover_newest(struct spool *s, uint64_t number, uint64_t durable, struct err *err)
+/* Finds the end of what is worth keeping, and opens the last segment for appending. Nothing is, where the first segment is missing. */
+static int recover_end(struct spool *s, struct err *err)
 {
-	const struct spool_files *files = &s->files;
-	struct segment *g = &s->segments[s->n_segments - 1];
-	struct segment_tail tail = { g->first, number };
-	struct window window = { .file = -1 };
+	const uint64_t durable = find_durable(s);
+	size_t i = first_unsure(s, durable);
+	uint64_t next = s->n_segments && s->segments[i].first <= durable ? s->segments[i].first : UINT64_MAX;
+	bool torn = false;
+	int r = 1;
+	for (; r > 0 && !torn && i < s->n_segments && s->segments[i].first == next; i += r > 0) {
+		struct segment *g = &s->segments[i];
+		r = recover_segment(s, g, i + 1 == s->n_segments, durable, &torn, err);
+		next = g->end;
+	}
+	if (r >= 0)
+		r = drop_segments(s, i, err);
+	if (r < 0 || !s->n_segments)
+		return r;
 	char name[SEGMENT_NAME_ROOM];
-	segment_name(g->first, name);
-	s->active = files->open(files->disk, name, false);
-	if (s->active < 0)
-		return fail(s, err, name, s->active, "cannot be opened");
-	window_enter(&window, files, s->active);
-	segment_scan(&window, g->first, g->end, durable, &tail);
-	window_finish(&window);
-	uint64_t kept = sizeof(struct segment_header) + (tail.end - g->first), torn = g->bytes - kept;
-	int r = torn ? files->cut(files->disk, s->active, kept) : 0;
-	/* Durable before anything is written after it, lest the torn bytes come back behind that. */
-	if (r == 0)
-		r = files->sync(files->disk, s->active);
-	if (r < 0)
-		return fail(s, err, name, r, "cannot be cut to its last whole record");
-	s->torn_bytes = torn;
-	if (tail.end < g->end && tail.end < durable)
-		s->damaged++; /* no torn write: the disk had confirmed it */
-	s->bytes -= torn;
-	g->bytes = kept;
-	g->end = tail.end;
-	s->next_number = tail.number;
-	return 0;
+	segment_name(s->segments[s->n_segments - 1].first, name);
+	s->active = s->files.open(s->files.disk, name, false);
+	return s->active < 0 ? fail(s, err, name, s->active, "cannot be opened") : 0;
 }
 
 /* Where the first held record is, and its number. */
 static int place_cursor(struct spool *s, struct err *err)
 {
 	const struct segment *oldest = s->segments;
-	uint64_t number = s->saved.number;
+	enum segment_header_state state;
+	uint64_t number = s->saved.number, oldest_number = 0;
 	s->forgotten = s->saved.position;
+	int r = read_header(s, oldest, &state, &oldest_number, err);
+	if (r < 0)
+		return r;
+	if (state == SEGMENT_FOREIGN)
+		return refuse_foreign(s, oldest, err);
 	if (s->forgotten < oldest->first) {
-		int r = check_segment(s, oldest, &number, err);
-		if (r < 0)
-			return r;
 		s->forgotten = oldest->first;
+		number = oldest_number > number ? oldest_number : number;
 	}
 	if (s->next_number < number)
 		s->next_number = number;
@@ -176,18 +262,11 @@ static int place_cursor(struct spool *s, struct err *err)
 
 static int recover(struct spool *s, struct err *err)
 {
-	uint64_t number = 0, durable = 0, other;
 	int r = list_segments(s, err);
 	if (r == 0)
 		r = open_cursor(s, err);
 	if (r == 0)
-		r = drop_unborn(s, &number, &durable, err);
-	if (durable < s->saved.durable)
-		durable = s->saved.durable;
-	if (r == 0 && s->n_segments)
-		r = recover_newest(s, number, durable, err);
-	if (r == 0 && s->n_segments > 1 && (r = check_segment(s, s->segments, &other, err)) > 0)
-		r = 0;
+		r = recover_end(s, err);
 	if (r == 0 && (!s->n_segments || spool_end(s) < s->saved.position)) {
 		/* All that the cursor knows of is gone; what is left lies before it. */
 		s->next_number = s->saved.number;
@@ -197,8 +276,9 @@ static int recover(struct spool *s, struct err *err)
 	}
 	if (r == 0)
 		r = place_cursor(s, err);
-	if (r == 0 && (r = s->files.sync_names(s->files.disk)) < 0)
-		return fail(s, err, "", r, "the folder cannot be synced");
+	s->begun = true; /* names that were removed, too */
+	if (r == 0 && (r = spool_sync(s)) < 0)
+		return fail(s, err, "", r, "cannot be made durable");
 	return r;
 }
 
@@ -220,7 +300,6 @@ int spool_open_files(struct spool **ret_spool, const struct spool_options *optio
 		spool_close(s);
 		return r;
 	}
-	s->durable = spool_end(s);
 	if (options->forgotten > s->forgotten && spool_has(s, options->forgotten))
 		spool_forget_to(s, options->forgotten);
 	s->reader.position = s->forgotten;
@@ -242,6 +321,8 @@ void spool_close(struct spool *s)
 		return;
 	spool_reader_leave(s);
 	window_finish(&s->reader.window);
+	for (unsigned i = 0; i < s->n_pending; i++)
+		s->files.close(s->files.disk, s->pending[i]);
 	if (s->active >= 0)
 		s->files.close(s->files.disk, s->active);
 	if (s->cursor >= 0)

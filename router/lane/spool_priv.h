@@ -2,9 +2,9 @@
 /*
  * spool_priv -- private to the spool: its state, and who may touch what.
  *
- * Threads: `syncing` is held over an fsync and over the change of segments: by any one thread in spool_sync, by the
- *          appender in a roll. `lock` is held for a few assignments. Order: syncing, then lock.
- *          active and ragged are changed by the appender under `syncing`, so either suffices to read them.
+ * Threads: `syncing` is held over fsyncs, by any one thread in spool_sync, and by the appender in a restart: whoever holds it
+ *          may close files of segments. `lock` is held for a few assignments. Order: syncing, then lock.
+ *          active is changed by the appender under `lock`, so it reads it without; ragged is its own.
  */
 #include <pthread.h>
 #include <stdbool.h>
@@ -13,6 +13,9 @@
 #include "router/lane/spool.h"
 #include "router/lane/spool_files.h"
 #include "router/lane/spool_segment.h"
+
+/* Segments before the active one that may wait for a sync: an appender that begins one more syncs by itself. */
+enum { SPOOL_PENDING_MAX = 4 };
 
 struct segment {
 	uint64_t first, end; /* positions */
@@ -32,9 +35,9 @@ struct spool {
 	char *folder;
 	uint64_t bytes_max, segment_bytes;
 
+	bool ragged;              /* bytes may stand after the active one's end: a write failed, and taking it back too */
+
 	pthread_mutex_t syncing;
-	int active;               /* the newest segment's file */
-	bool ragged;              /* bytes may stand after its end: a write failed, and taking it back too */
 	int cursor;               /* file */
 	struct cursor_slot saved; /* what it holds */
 
@@ -43,9 +46,14 @@ struct spool {
 	pthread_mutex_t lock;     /* for all below */
 	struct segment *segments; /* at least one; the last is active */
 	size_t n_segments, segments_room;
+	int active;               /* the last one's file; < 0: none */
+	int pending[SPOOL_PENDING_MAX]; /* files of those before it that were not synced since they were written */
+	unsigned n_pending;
+	bool begun;               /* a segment was begun since the last sync: its name is to be made durable, and the cursor saved */
 	uint64_t bytes;           /* of all segments' files */
 	uint64_t next_number;     /* of the record that will be appended */
 	uint64_t durable;         /* position up to which all is fsynced */
+	uint64_t known_durable;   /* and up to which the cursor says so: no segment beyond it is removed, lest its loss be taken for a tear */
 	uint64_t forgotten, forgotten_number;
 	uint64_t gap_from, gap_to; /* positions that were skipped last: forgetting up to the one forgets up to the other */
 	uint64_t counted_to;      /* skips before it are counted: a rewind counts none twice */
@@ -60,7 +68,7 @@ static inline uint64_t spool_end(const struct spool *s)
 }
 
 void spool_push_segment(struct spool *, const struct segment *); /* under lock, or before there are threads */
-/* Makes a segment, durable before its first record, and makes it the active one. Appender's, under `syncing`. */
+/* Makes a segment and makes it the active one; the next sync makes both it and the one before durable. Appender's, or at open. */
 int spool_start_segment(struct spool *, uint64_t first, uint64_t number);
 /* Closes the reader's file; what spool_next returned last stays valid. */
 void spool_reader_leave(struct spool *);
@@ -68,5 +76,5 @@ void spool_reader_leave(struct spool *);
 bool spool_has(struct spool *, uint64_t position);
 /* Everything up to `position` needs no keeping: moves `forgotten` and removes whole segments. The reader's thread. */
 void spool_forget_to(struct spool *, uint64_t position);
-/* Removes segments of which nothing is held, except the active one. Any thread. */
+/* Removes segments of which nothing is held, except the active one and what was not synced yet. Any thread. */
 void spool_drop_forgotten(struct spool *);

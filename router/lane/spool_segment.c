@@ -220,39 +220,32 @@ bool segment_number(const struct spool_files *files, int file, uint64_t first, u
 	return true;
 }
 
-/*
- * Goes on to the last record that can be found; *tail is what comes before the first torn one, *durable what the records
- * say was fsynced. True when something was torn.
- */
-static bool scan(struct window *w, uint64_t first, uint64_t end, uint64_t *durable, struct segment_tail *tail)
+bool segment_durable(struct window *w, uint64_t first, uint64_t end, uint64_t *durable)
 {
 	struct frame f;
 	struct spool_record r;
-	bool torn = false;
+	bool found = false;
 	for (uint64_t at = first; at < end; at += f.size) {
 		enum frame_state state = segment_frame(w, first, at, end, &f, &r);
 		if (state == FRAME_LOST)
-			return true;
-		if (state == FRAME_DAMAGED && at + f.size > *durable)
-			torn = true;
+			break;
+		found = found || state == FRAME_GOOD;
 		if (state == FRAME_GOOD && f.durable > *durable)
 			*durable = f.durable;
-		if (!torn)
-			*tail = (struct segment_tail){ at + f.size, f.number + 1 };
 	}
-	return torn;
+	return found;
 }
 
 void segment_scan(struct window *w, uint64_t first, uint64_t end, uint64_t durable, struct segment_tail *tail)
 {
-	struct segment_tail found = *tail;
-	uint64_t known = durable;
-	if (scan(w, first, end, &known, &found) && known > durable) {
-		/* Later records may say that what looked torn had been fsynced: look again, knowing that. */
-		found = *tail;
-		(void)scan(w, first, end, &known, &found);
+	struct frame f;
+	struct spool_record r;
+	for (uint64_t at = tail->end; at < end; at += f.size) {
+		enum frame_state state = segment_frame(w, first, at, end, &f, &r);
+		if (state == FRAME_LOST || (state == FRAME_DAMAGED && at + f.size > durable))
+			return;
+		*tail = (struct segment_tail){ at + f.size, f.number + 1 };
 	}
-	*tail = found;
 }
 
 int cursor_write(const struct spool_files *files, int file, struct cursor_slot *next)

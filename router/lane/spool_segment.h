@@ -11,8 +11,9 @@
  * it ends, which is where the next one starts. So a segment's name and length say which positions it holds, and opening
  * needs no index. All numbers are little-endian.
  *
- * Only the newest segment can be torn: the one before is fsynced before a new one is made, and a new one's header and
- * name before its first record. Damage in an older one is therefore bit rot, and never a reason to cut.
+ * Only what was appended since the last fsync can be torn: the newest segment, and at most SPOOL_PENDING_MAX before it
+ * (spool_priv.h); headers and names are fsynced with the records. The cursor and each record say up to which position all was
+ * fsynced: damage before that is bit rot, and never a reason to cut.
  */
 #include <assert.h>
 #include <stdbool.h>
@@ -106,7 +107,7 @@ enum segment_header_state {
 	SEGMENT_UNBORN,  /* no more than a header's length, and not a header: a crash came before its first record */
 	SEGMENT_DAMAGED, /* its header is; its records may be whole */
 	SEGMENT_NEWER,   /* of another version of this program */
-	SEGMENT_FOREIGN, /* not of this program */
+	SEGMENT_FOREIGN, /* not of this program, or never fsynced */
 };
 /* -errno when it cannot be read. *ret_number only when good. */
 int segment_read_header(const struct spool_files *, int file, uint64_t first, enum segment_header_state *ret_state,
@@ -137,8 +138,10 @@ struct segment_tail {
 	uint64_t end;       /* position; after it come bytes that a crash tore */
 	uint64_t number;    /* of the record that will be appended there */
 };
-/* `durable` and *tail come in as what the cursor and the segment's header say. */
+/* Goes on from *tail, where a record starts, to the first one that is torn: damaged, and not durable. A lost one ends it in any case. */
 void segment_scan(struct window *, uint64_t first, uint64_t end, uint64_t durable, struct segment_tail *tail);
+/* Raises *durable to what the segment's records know. False: there is none that is good. */
+bool segment_durable(struct window *, uint64_t first, uint64_t end, uint64_t *durable);
 
 int cursor_write(const struct spool_files *, int file, struct cursor_slot *next);
 

@@ -182,6 +182,7 @@ static void forgetting_is_kept_by_sync_and_frees_segments(void **state)
 	assert_int_equal(count_segments(f, 5000), 5);
 	for (uint64_t i = 0; i < 35; i++)
 		position = take(s, i);
+	assert_int_equal(spool_sync(s), 0);
 	spool_forget(s, position);
 	assert_int_equal(count_segments(f, 5000), 2);
 	assert_int_equal(spool_state(s).records, 15);
@@ -276,6 +277,91 @@ static void an_unsynced_hole_ends_what_is_kept(void **state)
 	spool_close(s);
 }
 
+/* A crash tore one of the segments that were not synced: what comes after it cannot be told from what never was. */
+static void an_unsynced_hole_ends_the_segments_after_it(void **state)
+{
+	struct fixture *f = *state;
+	struct spool *s = open_spool(&f->options);
+	append_many(s, 0, 10);
+	assert_int_equal(spool_sync(s), 0);
+	append_many(s, 10, 35);
+	spool_close(s);
+	rot(f, 1000, 1500, 80);
+	s = open_spool(&f->options);
+	assert_int_equal(count_segments(f, 5000), 2);
+	assert_int_equal(spool_state(s).torn_bytes, 2000);
+	assert_int_equal(spool_state(s).damaged, 0);
+	append_many(s, 15, 30);
+	for (uint64_t i = 0; i < 30; i++)
+		take(s, i);
+	at_end(s);
+	spool_close(s);
+}
+
+static void a_missing_first_segment_that_was_not_forgotten_ends_all(void **state)
+{
+	struct fixture *f = *state;
+	struct spool *s = open_spool(&f->options);
+	append_many(s, 0, 25);
+	spool_close(s);
+	char *path = mem_textf("%s/%020d.segment", f->folder, 0);
+	assert_int_equal(unlink(path), 0);
+	free(path);
+	s = open_spool(&f->options);
+	assert_int_equal(spool_state(s).records, 0);
+	append_many(s, 0, 2);
+	take(s, 0);
+	take(s, 1);
+	at_end(s);
+	spool_close(s);
+}
+
+/* Unsynced segments outlive the process: nothing of them is missed by one that is killed. */
+static void what_was_not_synced_survives_a_kill(void **state)
+{
+	struct fixture *f = *state;
+	f->options.segment_bytes = 300;
+	struct spool *s = open_spool(&f->options);
+	uint64_t position = 0;
+	append_many(s, 0, 40);
+	for (uint64_t i = 0; i < 14; i++)
+		position = take(s, i);
+	spool_forget(s, position);
+	spool_close(s);
+	f->options.forgotten = position; /* as the progress has it */
+	s = open_spool(&f->options);
+	assert_int_equal(spool_state(s).records, 26);
+	assert_int_equal(spool_state(s).torn_bytes, 0);
+	for (uint64_t i = 14; i < 40; i++)
+		take(s, i);
+	at_end(s);
+	spool_close(s);
+}
+
+/* An appender syncs by itself only where a bound number of segments waits for that. */
+static void a_new_segment_waits_for_no_disk(void **state)
+{
+	struct fixture *f = *state;
+	struct sim_disk *disk = sim_disk_create();
+	struct spool *s = open_sim(&f->options, disk);
+	uint64_t position;
+	sim_disk_fail_syncs(disk, true);
+	append_many(s, 0, 45);
+	assert_int_equal(spool_state(s).records, 45);
+	uint64_t n = 45;
+	while (append(s, n, &position) == 0)
+		n++;
+	assert_in_range(n, 46, 70);
+	spool_close(s);
+	sim_disk_fail_syncs(disk, false);
+	s = open_sim(&f->options, disk);
+	for (uint64_t i = 0; i < n; i++)
+		take(s, i);
+	at_end(s);
+	spool_close(s);
+	sim_disk_destroy(disk);
+}
+
 static void rot_of_a_body_costs_that_record(void **state)
 {
 	struct fixture *f = *state;
@@ -365,6 +451,7 @@ static void a_missing_segment_is_counted(void **state)
 	struct fixture *f = *state;
 	struct spool *s = open_spool(&f->options);
 	append_many(s, 0, 30);
+	assert_int_equal(spool_sync(s), 0);
 	spool_close(s);
 	char *path = mem_textf("%s/%020d.segment", f->folder, 1000);
 	assert_int_equal(unlink(path), 0);
@@ -467,7 +554,7 @@ static void a_failed_fsync_is_final(void **state)
 	sim_disk_destroy(disk);
 }
 
-static void opening_reads_the_newest_segment_only(void **state)
+static void opening_reads_the_newest_segments_only(void **state)
 {
 	struct fixture *f = *state;
 	struct sim_disk *disk = sim_disk_create();
@@ -477,7 +564,7 @@ static void opening_reads_the_newest_segment_only(void **state)
 	spool_close(s);
 	uint64_t before = sim_disk_bytes_read(disk);
 	s = open_sim(&f->options, disk);
-	assert_in_range(sim_disk_bytes_read(disk) - before, 500, 1000);
+	assert_in_range(sim_disk_bytes_read(disk) - before, 500, 4000);
 	assert_int_equal(spool_state(s).records, 1005);
 	spool_close(s);
 	sim_disk_destroy(disk);
@@ -497,7 +584,9 @@ static void what_is_newer_or_foreign_is_refused(void **state)
 	struct fixture *f = *state;
 	char name[SEGMENT_NAME_ROOM];
 	struct spool *s = open_spool(&f->options);
-	append_many(s, 0, 3);
+	append_many(s, 0, 2);
+	assert_int_equal(spool_sync(s), 0);
+	append_many(s, 2, 3); /* it knows that the two are durable */
 	spool_close(s);
 	segment_name(0, name);
 	char *path = io_join(f->folder, name), *cursor = io_join(f->folder, "cursor");
@@ -674,6 +763,10 @@ int main(void)
 		cmocka_unit_test_setup_teardown(one_process_at_a_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_torn_tail_is_cut_and_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_unsynced_hole_ends_what_is_kept, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_unsynced_hole_ends_the_segments_after_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_missing_first_segment_that_was_not_forgotten_ends_all, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_was_not_synced_survives_a_kill, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_new_segment_waits_for_no_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(rot_of_a_body_costs_that_record, setup, teardown),
 		cmocka_unit_test_setup_teardown(rot_is_no_torn_tail_where_an_fsync_is_known, setup, teardown),
 		cmocka_unit_test_setup_teardown(rot_of_a_header_costs_the_rest_of_the_segment, setup, teardown),
@@ -682,7 +775,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_record_that_never_fits_is_refused_for_ever, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_full_disk_leaves_nothing_half_written, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failed_fsync_is_final, setup, teardown),
-		cmocka_unit_test_setup_teardown(opening_reads_the_newest_segment_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(opening_reads_the_newest_segments_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_newer_or_foreign_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_its_cursor_all_comes_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(large_events_pass, setup, teardown),
