@@ -200,6 +200,18 @@ static json_t *states_text(struct commits *c, struct pipeline_input *in, uint64_
 	return text;
 }
 
+static bool may_end(void *context, unsigned input, uint64_t at)
+{
+	struct commits *c = context;
+	struct pipeline_input *in = &c->pipeline->inputs[input];
+	struct commit_point point = { 0 };
+	if (!c->pipeline->running || !in->config->ops->commit_point)
+		return true;
+	int r = in->config->ops->commit_point(in->input, at, ledger_reach(in->feed->ledger, c->lanes, at), &point);
+	commit_point_finish(&point);
+	return r != -ERANGE; /* whatever else it is, more events do not mend it */
+}
+
 static int point(void *context, unsigned input, uint64_t at, unsigned shorter, struct commit_point *ret)
 {
 	struct commits *c = context;
@@ -269,7 +281,7 @@ struct commits *commits_create(struct pipeline *p, const struct config_output *o
 		.output = output,
 		.texts = mem_zero(p->config->n_inputs, sizeof(char *)),
 		.numbers = mem_zero(n, sizeof *c->numbers),
-		.host = { c, (unsigned)p->config->n_inputs, keeps_text, resumed, may_wait, position, point, failed },
+		.host = { c, (unsigned)p->config->n_inputs, keeps_text, resumed, may_wait, position, may_end, point, failed },
 	};
 	for (unsigned i = 0; i < n; i++)
 		if (p->routing.plan->lanes[i].output == output)

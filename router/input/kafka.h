@@ -16,8 +16,9 @@
  *            to the next one, some of them once more. The checkpoint keeps nothing of this input: Kafka remembers.
  * Order:     messages of a partition are fed in their order, but for those of different source clusters within one batch.
  * Exactly once: where an output is, nothing is committed here at all: the rows' offsets go into its transactions (consumer_point),
- *            at positions where a row ends. Messages are then taken in smaller pieces, and partitions that are taken away are
- *            kept until the transactions that hold something of them are through, whatever `revoke_wait` says.
+ *            at positions where a row ends. Messages are then taken in smaller pieces, each only when there is memory for all of it:
+ *            a transaction that cannot end within one holds memory itself. Partitions that are taken away are kept until the
+ *            transactions that hold something of them are through, whatever `revoke_wait` says.
  * Rebalance: cooperative. Partitions that are taken away are given back once what was fed of them is settled and committed,
  *            or `revoke_wait` is over, and then some events come twice. An assignment that is lost (the group
  *            went on without this router) is not committed any more: `epoch` says which assignment a row is of.

@@ -38,6 +38,7 @@ struct kafka_taken {
 	struct kafka_part *parts[KAFKA_BATCH_MESSAGES]; /* each once */
 	size_t n_parts;
 	uint64_t bytes;
+	size_t taken; /* of the budget, for chunks yet to be made; exactly once only */
 
 	/* What became of a chunk's lines: for messages of broken ones. */
 	struct feed_origin origin;
@@ -236,15 +237,38 @@ static bool feed_long(struct input *in, const struct taken_message *tm)
 		       consumer_advance(in, m->len + 1), &t->origin) >= 0;
 }
 
+/* Bytes of the lines from `first` on, up to one that is too long. */
+static size_t line_bytes(const struct input *in, uint32_t first)
+{
+	const struct kafka_taken *t = in->taken;
+	size_t bytes = 0;
+	for (uint32_t i = first; i != UINT32_MAX && !is_too_long(in, t->messages[i].message); i = t->messages[i].next)
+		bytes += t->messages[i].message->len + 1;
+	return bytes;
+}
+
+static int make_chunk(struct input *in, const struct taken_cluster *c, uint32_t first, struct chunk **ret_chunk)
+{
+	struct kafka_taken *t = in->taken;
+	size_t line = t->messages[first].message->len + 1, room;
+	if (in->options.exactly_once) {
+		room = line_bytes(in, first);
+		*ret_chunk = chunk_of_taken(in->options.budget, room);
+		t->taken -= room;
+		return 0;
+	}
+	room = c->bytes < KAFKA_CHUNK_BYTES ? c->bytes : KAFKA_CHUNK_BYTES;
+	return chunk_create(ret_chunk, in->options.budget, room > line ? room : line);
+}
+
 /* The messages from `first` on that go together in one chunk; *ret_next is the first that does not. */
 static bool feed_some(struct input *in, struct taken_cluster *c, uint32_t first, uint32_t *ret_next)
 {
 	struct kafka_taken *t = in->taken;
 	struct chunk *chunk;
 	uint32_t i = first;
-	size_t n = 0, line = t->messages[first].message->len + 1;
-	size_t room = c->bytes < KAFKA_CHUNK_BYTES ? c->bytes : KAFKA_CHUNK_BYTES;
-	if (chunk_create(&chunk, in->options.budget, room > line ? room : line) < 0)
+	size_t n = 0;
+	if (make_chunk(in, c, first, &chunk) < 0)
 		return false;
 	for (; i != UINT32_MAX; i = t->messages[i].next) {
 		const rd_kafka_message_t *m = t->messages[i].message;
@@ -293,19 +317,40 @@ static bool is_fatal(rd_kafka_t *rk)
 	return rd_kafka_fatal_error(rk, text, sizeof text) != RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
+/* Exactly once: the memory for all of these, before any of it is fed. */
+static bool take_room(struct input *in)
+{
+	struct kafka_taken *t = in->taken;
+	size_t bytes = 0;
+	for (size_t i = 0; i < t->n_clusters && in->options.exactly_once; i++)
+		bytes += t->clusters[i].bytes;
+	if (bytes && budget_take(in->options.budget, bytes) < 0)
+		return false;
+	t->taken = bytes;
+	return true;
+}
+
+static void give_room(struct input *in)
+{
+	if (in->taken->taken)
+		budget_give(in->options.budget, in->taken->taken);
+	in->taken->taken = 0;
+}
+
 bool consumer_take(struct input *in, rd_kafka_message_t **messages, size_t n)
 {
 	struct kafka_taken *t = in->taken;
-	bool goes_on = true;
 	sort(in, messages, n);
 	if (t->n_parts) {
 		in->progress_ms = clock_steady_ms();
 		in->restart = in->restart && is_fatal(in->rk); /* else this client is of use */
 	}
-	for (size_t i = 0; i < t->n_parts; i++)
+	bool goes_on = take_room(in);
+	for (size_t i = 0; i < t->n_parts && goes_on; i++)
 		consumer_expect(in, t->parts[i], in->position + t->bytes, t->parts[i]->next);
 	for (size_t i = 0; i < t->n_clusters && goes_on; i++)
 		goes_on = feed_cluster(in, &t->clusters[i]);
+	give_room(in); /* where it was stopped in between */
 	for (size_t i = 0; i < n; i++)
 		rd_kafka_message_destroy(messages[i]);
 	return goes_on;

@@ -162,6 +162,11 @@ int chunk_create(struct chunk **ret_chunk, struct budget *budget, size_t room)
 	return r;
 }
 
+struct chunk *chunk_of_taken(struct budget *budget, size_t room)
+{
+	return chunk_new(budget, room);
+}
+
 int chunk_try(struct chunk **ret_chunk, struct budget *budget, size_t room)
 {
 	int r = budget_try(budget, room);

@@ -40,6 +40,8 @@ struct chunk {
 
 /* Waits for the budget. -ESHUTDOWN: stopped. */
 int chunk_create(struct chunk **ret_chunk, struct budget *, size_t room);
+/* Its room was had by budget_take, and is the chunk's from now on. */
+struct chunk *chunk_of_taken(struct budget *, size_t room);
 /* -EAGAIN instead of waiting; -ESHUTDOWN: stopped. Both leave all as it was. */
 int chunk_try(struct chunk **ret_chunk, struct budget *, size_t room);
 int chunk_try_grow(struct chunk *, size_t room);

@@ -59,6 +59,8 @@ struct commit_host {
 
 	/* The rest by the worker. How far the input has come for this output when nothing of it is in hand. */
 	uint64_t (*position)(void *context, unsigned input);
+	/* May a transaction that has all of the input up to `position` end there? Cheap: nothing is made durable for it. */
+	bool (*may_end)(void *context, unsigned input, uint64_t position);
 	/*
 	 * What the transaction says of the input when all of it before `position`, the end of the last batch taken, is in it or in an
 	 * earlier one. 0: *ret_point is filled in, perhaps for a later position, behind which nothing was for this output (empty: this input

@@ -371,7 +371,7 @@ static int64_t ms_to_end(const struct sink *s)
 	const struct kafka_txn *t = s->txn;
 	if (!t->n)
 		return INT64_MAX;
-	if (is_full(s) || t->finishing || t->sealed || t->wants_more)
+	if (is_full(s) || t->finishing || t->sealed)
 		return 0;
 	int64_t left = t->since_ms + s->settings->transaction_wait_ms - clock_steady_ms();
 	return left > 0 ? left : 0;
@@ -400,7 +400,6 @@ static int end_transaction(struct sink *s)
 		return 0; /* and look whether that is done */
 	}
 	t->sealed = true;
-	t->wants_more = false;
 	if (!kafka_txn_begin(s))
 		return AGAIN_MS;
 	int r = kafka_points_send(s);
@@ -466,7 +465,7 @@ static int run(struct sink *s)
 	int64_t left = ms_to_end(s);
 	if (left > 0)
 		return left < AGAIN_MS ? (int)left : AGAIN_MS;
-	return is_whole(s) ? end_transaction(s) : AGAIN_MS;
+	return is_whole(s) && (t->sealed || kafka_points_may_end(s)) ? end_transaction(s) : AGAIN_MS;
 }
 
 /* Returns ms until it can do more by itself; 0: at once. */
@@ -491,7 +490,7 @@ uint32_t kafka_txn_put(struct sink *s, struct batch *b, uint32_t first)
 	uint32_t n = b->n;
 	bool same = t->n && b->span && b->span == t->last_span;
 	assert(first == 0);
-	if (t->state != TXN_RUNS || t->again || t->sealed || (!same && !t->wants_more && ms_to_end(s) == 0))
+	if (t->state != TXN_RUNS || t->again || t->sealed || (!same && ms_to_end(s) == 0 && kafka_points_may_end(s)))
 		return 0;
 	if (t->n == t->room) {
 		t->room = t->room ? t->room * 2 : 16;

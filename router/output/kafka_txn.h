@@ -3,7 +3,7 @@
  * kafka_txn -- an exactly-once Kafka output: whole batches, and how far their inputs have come, in one transaction after another.
  *
  * A transaction takes batches in order until it has `transaction_events`, half of the lane's memory, or is `transaction_wait` old;
- * it ends at the end of a span. When all its records have arrived, their dead letters are written, each input that is part of it
+ * it ends at the first end of a span where its inputs can say how far they have come. When all its records have arrived, their dead letters are written, each input that is part of it
  * says how far it has come (commit_point.h), those offsets go into the transaction, and it is committed. Only then do the records
  * have their outcome. An output that gets nothing of what its inputs read says so with a transaction of offsets alone, now and then.
  *

@@ -154,11 +154,10 @@ bool kafka_points_moved(struct sink *s, unsigned input)
 }
 
 /* The transaction cannot end where it is: more goes into it, or the same is tried again. */
-static int unseal(struct kafka_txn *t, bool more)
+static int unseal(struct kafka_txn *t)
 {
 	t->next_input = 0; /* what was sent before is sent again, for a later position */
 	t->sealed = t->n == 0;
-	t->wants_more = more;
 	return AGAIN_MS;
 }
 
@@ -184,7 +183,7 @@ static int send_point(struct sink *s, unsigned input)
 			return -1;
 		}
 		if (r < 0)
-			return unseal(t, r == -ERANGE);
+			return unseal(t);
 		if (!t->offsets)
 			return 0;
 	}
@@ -199,6 +198,16 @@ static int send_point(struct sink *s, unsigned input)
 	default:
 		return -1;
 	}
+}
+
+bool kafka_points_may_end(const struct sink *s)
+{
+	const struct commit_host *host = s->options.commits;
+	const struct kafka_txn *t = s->txn;
+	bool may = true;
+	for (unsigned i = 0; i < t->n_inputs && may; i++)
+		may = !t->came[i].in || host->may_end(host->context, i, t->came[i].position);
+	return may;
 }
 
 int kafka_points_send(struct sink *s)

@@ -34,7 +34,6 @@ struct kafka_txn {
 	bool again;     /* something of it failed: it is to be aborted */
 	bool sealed;    /* nothing more goes into it: it is being committed */
 	bool unsure;    /* a commit came back without an outcome: it may not be aborted and done again */
-	bool wants_more; /* full or not: it cannot end where it is */
 	bool finishing; /* nobody will send more: no waiting for it */
 	struct batch **batches; /* in the order of the lane */
 	size_t n, room;
@@ -74,6 +73,8 @@ void kafka_txn_end(struct sink *, const char *why);
 int kafka_points_read(struct sink *, struct err *);
 /* An input with offsets of its own, nothing of which is in hand: has it others than were committed last? Then they are made. */
 bool kafka_points_moved(struct sink *, unsigned input);
+/* Can all inputs that are in the transaction say how far they have come? Else more has to come first. */
+bool kafka_points_may_end(const struct sink *);
 /* Sends the offsets of all inputs that are in the transaction. 0: all sent; > 0: ms until it is worth another try; < 0: see the state. */
 int kafka_points_send(struct sink *);
 void kafka_point_drop(struct kafka_txn *);

@@ -145,6 +145,21 @@ def finish(pool, broker, prefix, source):
     check_once_each(broker, prefix, source.written)
 
 
+def test_much_more_than_memory_of_clusters_by_turns(router, broker, prefix):
+    """A transaction ends between two pieces of what is read, and never holds the memory that the next piece waits for."""
+    count, clusters = 18000, ('a', 'b', 'c')
+    for k, cluster in enumerate(clusters):
+        broker.admin('create', f'{prefix}.raw.{cluster}', 'partitions=2')
+        lines = ''.join(f'u{n % KEYS}\t{keyed(n)}\n' for n in range(k, count, len(clusters)))
+        subprocess.run(['kcat', '-P', '-b', broker.bootstrap, '-t', f'{prefix}.raw.{cluster}', '-K', '\t', '-X', 'acks=all'],
+                       input=lines.encode(), check=True)
+    config = CONFIG.format(state='state', brokers=broker.bootstrap, prefix=prefix, more='').replace(
+        f'topics: [{prefix}.raw]', "topics: ['^%s.raw.*']\n    cluster_from: topic" % prefix.replace('.', r'\.'))
+    done = router('run', '--once', '-c', router.write('c.yaml', 'memory_max: 4MiB\n' + config), timeout=120)
+    assert done.returncode == 0, done.stderr
+    check_once_each(broker, prefix, count)
+
+
 def test_three_routers_killed_again_and_again(router, broker, prefix):
     print(f'CHAOS_SEED={SEED}')
     randomness = random.Random(SEED)

@@ -21,6 +21,7 @@
 #include "router/input/kafka.h"
 #include "router/kafka/embedded.h"
 #include "router/lane/chunk.h"
+#include "router/lane/commit_point.h"
 
 enum { LIMIT_MS = 60000, PARTITIONS = 4 };
 
@@ -31,6 +32,9 @@ struct feed {
 	struct buf troubles;
 	uint64_t end;
 	uint64_t lines;
+	struct buf held;   /* pointers to chunks that are kept, as a transaction does */
+	int64_t fed_ms;
+	bool holds;
 };
 
 static void write_down(struct feed *f, const struct feed_origin *origin, uint64_t number, struct view line)
@@ -48,6 +52,11 @@ int64_t feed_chunk(struct feed *f, struct chunk *chunk, struct view bytes, uint6
 	assert_true(bytes.ptr == chunk->bytes && bytes.len == chunk->len);
 	assert_int_equal(end, f->end + bytes.len);
 	f->end = end;
+	f->fed_ms = clock_steady_ms();
+	if (f->holds) {
+		(void)chunk_hold(chunk);
+		buf_add(&f->held, &chunk, sizeof chunk);
+	}
 	for (const char *at = bytes.ptr, *stop = at + bytes.len; at < stop; n++) {
 		const char *newline = memchr(at, '\n', (size_t)(stop - at));
 		assert_non_null(newline);
@@ -112,7 +121,7 @@ struct router {
 	struct feed feed;
 	struct input *input;
 	pthread_t thread;
-	bool running;
+	bool running, exactly_once;
 };
 
 extern const struct input_ops input_kafka;
@@ -151,6 +160,7 @@ static void router_open(struct router *r, bool once)
 		.budget = r->budget,
 		.feed = &r->feed,
 		.once = once,
+		.exactly_once = r->exactly_once,
 	};
 	if (ops->open(&r->input, &options, &err) < 0)
 		fail_msg("%s", err.text);
@@ -188,6 +198,7 @@ static void router_finish(struct router *r)
 	if (r->input)
 		ops->close(r->input);
 	budget_destroy(r->budget);
+	buf_finish(&r->feed.held);
 	buf_finish(&r->feed.text);
 	buf_finish(&r->feed.troubles);
 	(void)pthread_mutex_destroy(&r->feed.mutex);
@@ -230,6 +241,21 @@ static void pause_ms(int ms)
 			pause_ms(5);                                                            \
 		assert_true(condition);                                                         \
 	} while (0)
+
+/* A transaction ends if it can, once nothing more comes: what it kept is free. */
+static void router_let_go(struct router *r)
+{
+	enum { QUIET_MS = 100 };
+	struct commit_point point = { 0 };
+	(void)pthread_mutex_lock(&r->feed.mutex);
+	if (r->feed.held.len && clock_steady_ms() - r->feed.fed_ms > QUIET_MS && ops->commit_point(r->input, r->feed.end, r->feed.end, &point) == 0) {
+		for (size_t i = 0; i < r->feed.held.len / sizeof(struct chunk *); i++)
+			chunk_release(((struct chunk **)(void *)r->feed.held.ptr)[i]);
+		r->feed.held.len = 0;
+	}
+	(void)pthread_mutex_unlock(&r->feed.mutex);
+	commit_point_finish(&point);
+}
 
 /* ---- the other side ---- */
 
@@ -402,6 +428,29 @@ static void only_what_is_settled_is_committed(void **state)
 	assert_int_equal(committed_in_all(), 40);
 }
 
+/* All that is fed is held until a transaction can end: one that cannot must never need memory that it holds itself. */
+static void what_a_transaction_holds_never_ends_within_a_piece(void **state)
+{
+	static const char *const clusters[] = { "a", "b", "c" };
+	enum { MESSAGES = 100, BYTES = 40000 }; /* 5 MB are what the mock cluster keeps */
+	struct router r;
+	(void)state;
+	for (int i = 0; i < MESSAGES; i++) {
+		char *value = mem_textf("{\"n\":\"%0*d\"}", BYTES + i, i);
+		produce(0, value, clusters[i % 3]);
+		free(value);
+	}
+	router_init(&r, topic);
+	r.config.max_event_bytes = 2 * BYTES;
+	budget_destroy(r.budget);
+	assert_int_equal(budget_create(&r.budget, KAFKA_PIECE_BYTES * 5 / 4), 0);
+	r.feed.holds = r.exactly_once = true;
+	router_start(&r, false);
+	WAIT_FOR((router_let_go(&r), router_lines(&r) == MESSAGES && budget_used(r.budget) == 0));
+	router_stop(&r);
+	router_finish(&r);
+}
+
 static void what_comes_from_the_end_on(void **state)
 {
 	struct router r;
@@ -466,6 +515,7 @@ int main(void)
 		cmocka_unit_test_setup(messages_become_lines, make_topic),
 		cmocka_unit_test_setup(clusters_come_from_topics, make_topic),
 		cmocka_unit_test_setup(only_what_is_settled_is_committed, make_topic),
+		cmocka_unit_test_setup(what_a_transaction_holds_never_ends_within_a_piece, make_topic),
 		cmocka_unit_test_setup(what_comes_from_the_end_on, make_topic),
 		cmocka_unit_test_setup(the_end_is_asked_for_until_it_is_known, make_topic),
 		cmocka_unit_test_setup(a_new_client_waits_for_what_is_fed, make_topic),

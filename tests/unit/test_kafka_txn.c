@@ -76,6 +76,13 @@ static uint64_t position(void *context, unsigned input)
 	return ((struct place *)context)->idle_position;
 }
 
+static bool may_end(void *context, unsigned input, uint64_t at)
+{
+	const struct place *p = context;
+	assert_int_equal(input, 0);
+	return at >= p->boundary;
+}
+
 static int point(void *context, unsigned input, uint64_t at, unsigned shorter, struct commit_point *ret)
 {
 	struct place *p = context;
@@ -114,7 +121,7 @@ static void place_open(struct place *p)
 	};
 	p->config = (struct config){ .inputs = &p->input, .n_inputs = 1, .outputs = &p->output, .n_outputs = 1 };
 	p->output = (struct config_output){ .name = (char *)"k", .ops = ops, .own = &p->settings };
-	p->host = (struct commit_host){ p, 1, keeps_text, resumed, may_wait, position, point, failed };
+	p->host = (struct commit_host){ p, 1, keeps_text, resumed, may_wait, position, may_end, point, failed };
 	p->options = (struct sink_options){ .config = &p->config, .output = &p->output, .commits = &p->host,
 		.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK), .open_bytes_max = 1 << 20 };
 	assert_int_equal(ops->open(&p->sink, &p->options, &err), 0);
@@ -275,12 +282,15 @@ static void it_takes_more_where_it_cannot_end(void **state)
 	place_open(&p);
 	p.boundary = 30;
 	struct batch *full = make_batch(ADMIN_READ, 120, 10), *more = make_batch(ADMIN_READ, 5, 20), *last = make_batch(DATA_READ, 5, 30);
+	struct batch *next = make_batch(ADMIN_READ, 5, 40);
 	put(&p, full);
 	put(&p, more); /* though it was full */
 	for (int i = 0; i < 5; i++)
 		turn(&p);
 	assert_int_equal(full->open, 121);
+	assert_int_equal(p.points, 0);
 	put(&p, last);
+	assert_int_equal(ops->put(p.sink, next, 0), 0); /* and no more than it needs: of what streams in it would else take all */
 	until_done(&p, last);
 	assert_true(full->open == 1 && more->open == 1);
 	assert_int_equal(p.last_point, 30);
@@ -288,6 +298,7 @@ static void it_takes_more_where_it_cannot_end(void **state)
 	batch_free(full);
 	batch_free(more);
 	batch_free(last);
+	batch_free(next);
 }
 
 static void one_that_waits_is_asked_again(void **state)
