@@ -13,12 +13,17 @@ static bool same_print(const struct file_record *a, const struct file_record *b)
 	return a->print.bytes == b->print.bytes && a->print.hash == b->print.hash;
 }
 
-/* By number where that means the same in both, unless the bytes say otherwise; else only what is surely the same. */
+/*
+ * By number where that means the same in both, unless the bytes say otherwise; else only what is surely the same. A file that
+ * was empty when it was seen is whatever else is known of its inode: nothing of it was read.
+ */
 static bool same_file(const struct file_record *a, const struct file_record *b, bool same_line)
 {
 	if (same_line && a->id == b->id && (a->print.bytes != b->print.bytes || same_print(a, b)))
 		return true;
-	return a->dev == b->dev && a->ino == b->ino && a->print.bytes && same_print(a, b);
+	if (a->dev != b->dev || a->ino != b->ino)
+		return false;
+	return a->print.bytes && b->print.bytes ? same_print(a, b) : a->ino != 0;
 }
 
 static const struct file_record *find_same(const struct file_state *s, const struct file_record *f, bool same_line)
@@ -51,7 +56,12 @@ static void add_committed(struct file_state *out, const struct file_state *commi
 	for (size_t i = 0; i < committed->n; i++) {
 		const struct file_record *f = &committed->files[i], *same = find_same(all, f, m->same_line);
 		struct lane_offset at = { f->offset, f->done };
-		if (same && same_print(f, same)) {
+		if (same && !f->print.bytes && same->print.bytes) { /* the other one says more */
+			at = offset_of(mine, m->mine, same->id);
+			f = same;
+			if (at.offset == UINT64_MAX)
+				continue;
+		} else if (same && same_print(f, same)) {
 			struct lane_offset other = offset_of(mine, m->mine, same->id);
 			if (other.offset != UINT64_MAX && other.offset > at.offset)
 				at = other;

@@ -242,6 +242,36 @@ static void numbers_of_another_state_dir_are_given_anew(void **state)
 	assert_int_equal(by_hash(&s, 90)->offset, 0); /* nothing is known of this lane there */
 }
 
+/* All lanes of an output have one text. Where state_dir was lost, the second gives an empty file the number that the first gave it. */
+static void an_empty_file_is_one_for_all_lanes(void **state)
+{
+	struct file_record there[] = { file(7, 10, 77, 400, false), file(8, 11, 0, 0, false) };
+	_free_ char *committed = text_of(9, there, 2), *first = NULL, *second = NULL;
+	struct err err = { 0 };
+	(void)state;
+	assert_non_null(first = file_state_merge(&(struct input_merge){ .committed = committed }, &err));
+	const char *all[] = { first };
+	assert_non_null(second = file_state_merge(&(struct input_merge){ .committed = committed, .known = all, .n_known = 1 }, &err));
+	assert_string_equal(first, second);
+}
+
+/* What an empty one was later is known elsewhere: the lane goes on where that says. */
+static void what_is_known_of_an_inode_counts_where_it_was_empty(void **state)
+{
+	struct file_record here[] = { file(0, 10, 77, 600, false) }, there[] = { file(5, 10, 0, 0, false) };
+	_free_ char *filled = text_of(1, here, 1), *empty = text_of(6, there, 1);
+	const char *all[] = { filled }, *none[] = { empty };
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		const struct input_merge m = { .committed = i ? filled : empty, .mine = i ? empty : filled, .known = i ? none : all, .n_known = 1 };
+		cleanup(file_state_finish) struct file_state s = merged(&m);
+		assert_int_equal(s.n, 1);
+		assert_int_equal(s.files[0].id, i ? 5 : 0);
+		assert_int_equal(s.files[0].offset, 600);
+		assert_int_equal(s.files[0].print.hash, 77);
+	}
+}
+
 static void a_state_is_shortened_by_its_oldest_finished_files(void **state)
 {
 	struct file_record files[] = { file(0, 1, 1, 10, false), file(2, 2, 2, 20, true), file(1, 3, 3, 30, true), file(3, 4, 4, 40, true) };
@@ -345,6 +375,8 @@ int main(void)
 		cmocka_unit_test(the_further_one_counts),
 		cmocka_unit_test(what_was_forgotten_stays_so),
 		cmocka_unit_test(numbers_of_another_state_dir_are_given_anew),
+		cmocka_unit_test(an_empty_file_is_one_for_all_lanes),
+		cmocka_unit_test(what_is_known_of_an_inode_counts_where_it_was_empty),
 		cmocka_unit_test(a_state_is_shortened_by_its_oldest_finished_files),
 		cmocka_unit_test(damaged_states_are_told),
 		cmocka_unit_test(a_lane_reaches_over_what_is_not_its_own),
