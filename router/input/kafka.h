@@ -126,6 +126,8 @@ struct input {
 	int64_t reset_retry_ms;
 	bool closing;               /* rk is; changed by run()'s thread under mutex */
 	bool joined;                /* an assignment came, be it empty */
+	bool assigned;              /* one came to this client, begun or not */
+	atomic_bool *met;           /* its group's coordinator knows this client */
 	int64_t progress_ms;        /* --once: something moved */
 	bool restart;               /* this client is of no use any more */
 	int64_t restart_ms;

@@ -193,6 +193,7 @@ void consumer_on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t e, rd_kafka_topic
 {
 	struct input *in = context;
 	bool assign_ = e == RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS;
+	in->assigned = in->assigned || assign_;
 	if (in->closing || (!assign_ && e != RD_KAFKA_RESP_ERR__REVOKE_PARTITIONS)) {
 		(void)rd_kafka_assign(rk, NULL);
 		return;
