@@ -8,7 +8,7 @@
 #include "router/output/http_settings.h"
 #include "tests/unit/http_server.h"
 
-enum { RIG_DEADLINE_MS = 20000, RIG_TROUBLE_ROOM = 512 };
+enum { RIG_DEADLINE_MS = 120000, RIG_TROUBLE_ROOM = 512 };
 
 struct rig {
 	struct server server;

@@ -152,7 +152,7 @@ int rig_push_misfit(struct rig *r, const char *text, const char *misfit)
 
 void rig_wait(bool (*done)(struct rig *), struct rig *r)
 {
-	for (int i = 0; i < 10000 && !done(r); i++) {
+	for (int i = 0; i < 120000 && !done(r); i++) {
 		if (!r->main_away)
 			assert_int_equal(lane_sync(r->lane), 0);
 		(void)poll(NULL, 0, 1);

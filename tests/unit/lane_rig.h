@@ -52,7 +52,7 @@ int rig_push(struct rig *, const char *text);
 /* The same with one misfit behind the records; text may be "". */
 int rig_push_misfit(struct rig *, const char *text, const char *misfit);
 
-/* Fails after ten seconds. */
+/* Fails after two minutes. */
 void rig_wait(bool (*done)(struct rig *), struct rig *);
 bool rig_idle(struct rig *);
 bool rig_settled(struct rig *);

@@ -23,7 +23,7 @@
 #include "router/output/output.h"
 #include "tests/unit/kafka_cluster.h"
 
-enum { LIMIT_MS = 30000, SLOW_MS = 6000 /* more than a call may take */, PRODUCE = 0, END_TXN = 26, TXN_OFFSET_COMMIT = 28 };
+enum { LIMIT_MS = 120000, SLOW_MS = 6000 /* more than a call may take */, PRODUCE = 0, END_TXN = 26, TXN_OFFSET_COMMIT = 28 };
 
 extern const struct output_ops output_kafka;
 static const struct output_ops *const ops = &output_kafka;

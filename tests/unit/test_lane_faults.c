@@ -30,7 +30,7 @@ static void a_refused_record_without_room_for_it_is_spooled(void **state)
 	rig_setup_spool(&r, 150, AT_LEAST_ONCE, 64 << 20);
 	stop_lane(&r);
 	dead_letters_of(&r, 1);
-	r.output.common.spool_after_ms = 200; /* time enough to be refused before it is spooled */
+	r.output.common.spool_after_ms = 1000; /* time enough to be refused before it is spooled */
 	rig_start(&r, 150);
 	play.refuse = true;
 	assert_int_equal(rig_push(&r, "{["), 0);
@@ -96,7 +96,7 @@ static void a_misfit_without_room_for_it_holds_no_input(void **state)
 	rig_setup_spool(&r, 150, AT_LEAST_ONCE, 64 << 20);
 	stop_lane(&r);
 	dead_letters_of(&r, 1);
-	r.output.common.spool_after_ms = 200; /* time enough for the sink to have the first two: else they come again */
+	r.output.common.spool_after_ms = 1000; /* time enough for the sink to have the first two: else they come again */
 	rig_start(&r, 150);
 	assert_int_equal(rig_push_misfit(&r, "ab", "{\"x\":1}"), 0);
 	rig_wait(dead_is_full, &r);

@@ -88,7 +88,7 @@ static void feed(struct input *input, const char *text)
 
 static bool in_time(bool (*done)(void))
 {
-	for (int i = 0; i < 10000 && !done(); i++)
+	for (int i = 0; i < 120000 && !done(); i++)
 		(void)poll(NULL, 0, 1);
 	return done();
 }

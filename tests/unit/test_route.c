@@ -236,10 +236,10 @@ static void parts_without_the_others_leave_in_time(void **state)
 	setup(&r, 1 << 20);
 	r.feed->held_wait_ms = 100;
 	assert_int_equal(feed_at(&r, PART("u", "1", "3"), &position), 1);
-	for (int i = 0; i < 300 && !r.feed->counters.unjoined; i++)
+	for (int i = 0; i < 1200 && !r.feed->counters.unjoined; i++)
 		(void)poll(NULL, 0, 100);
 	assert_int_equal(r.feed->counters.unjoined, 1);
-	for (int i = 0; i < 100 && ledger_positions(r.feed->ledger, NULL) != position; i++)
+	for (int i = 0; i < 12000 && ledger_positions(r.feed->ledger, NULL) != position; i++)
 		(void)poll(NULL, 0, 10);
 	assert_int_equal(ledger_positions(r.feed->ledger, NULL), position);
 	assert_int_equal(feed_at(&r, PART("u", "0", "3"), &position), 1); /* waits alone, and goes with the feed */
