@@ -22,10 +22,13 @@ import subprocess
 import tempfile
 import time
 
+from ports import free_port
+
 HERE = pathlib.Path(__file__).resolve().parent
 CACHE = pathlib.Path(os.environ.get('XDG_CACHE_HOME', pathlib.Path.home() / '.cache')) / 'audit-router'
-READY_S = 60
+PATIENCE_S = 240    # on a machine that is busy with other things
 
+DIES_WITH_US = ['setpriv', '--pdeathsig', 'KILL'] if shutil.which('setpriv') else []
 Message = collections.namedtuple('Message', 'key value headers partition offset')
 
 PROPERTIES = '''
@@ -56,8 +59,8 @@ min.insync.replicas=1
 num.network.threads=2
 num.io.threads=4
 log.cleaner.dedupe.buffer.size=4194304
-broker.heartbeat.interval.ms=500
-broker.session.timeout.ms=2000
+broker.heartbeat.interval.ms=1000
+broker.session.timeout.ms=6000
 '''
 
 # Two more listeners: TLS with a client's certificate, and TLS with a user's name and password.
@@ -104,14 +107,31 @@ def jars():
     return folder
 
 
-def _free_ports(n):
-    sockets = [socket.socket() for _ in range(n)]
-    for s in sockets:
-        s.bind(('127.0.0.1', 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+PREFIX = 'audit-router-kafka-'
+YOUNG_S = 60    # so old, and not held: its owner was killed
+
+
+def _hold(folder, mode='w'):
+    """An open file whose lock says that the folder is in use, or None where another has it."""
+    lock = open(folder / 'lock', mode)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        return None
+    return lock
+
+
+def _own_folder():
+    """A new temporary one; what killed runs left behind goes."""
+    for old in pathlib.Path(tempfile.gettempdir()).glob(PREFIX + '*'):
+        try:
+            if time.time() - old.stat().st_mtime > YOUNG_S and (lock := _hold(old, 'r+')):
+                shutil.rmtree(old, ignore_errors=True)
+                lock.close()
+        except OSError:
+            pass    # another one's, or just gone
+    return pathlib.Path(tempfile.mkdtemp(prefix=PREFIX))
 
 
 class Broker:
@@ -123,9 +143,10 @@ class Broker:
     def __init__(self, folder=None, auto_create=False, partitions=1, heap='512m', tier=1, properties='', secure=None,
                  password=''):
         self.own_folder = folder is None
-        self.folder = pathlib.Path(folder or tempfile.mkdtemp(prefix='audit-router-kafka-'))
+        self.folder = pathlib.Path(folder) if folder else _own_folder()
+        self.lock = None if folder else _hold(self.folder)
         (self.folder / 'data').mkdir(parents=True, exist_ok=True)
-        self.port, controller = _free_ports(2)
+        self.port, controller = free_port(), free_port()
         self.bootstrap = f'127.0.0.1:{self.port}'
         self.classpath = f'{jars()}/*'
         self.java = ['java', '-Xms128m', f'-Xmx{heap}', '-XX:+UseSerialGC', f'-XX:TieredStopAtLevel={tier}',
@@ -136,12 +157,10 @@ class Broker:
                                + properties)
         if secure:
             self._secure(pathlib.Path(secure), controller, password)
-        self.process = None
-        subprocess.run(self.java + ['kafka.tools.StorageTool', 'format', '-t', 'YXVkaXQtcm91dGVyLXRlcw', '-c', self.config],
-                       check=True, stdout=subprocess.DEVNULL)
+        self.process, self.formatted = None, False
 
     def _secure(self, secure, controller, password):
-        tls, sasl = _free_ports(2)
+        tls, sasl = free_port(), free_port()
         self.tls, self.sasl = f'127.0.0.1:{tls}', f'127.0.0.1:{sasl}'
         (secure / 'store.pem').write_bytes(b''.join((secure / name).read_bytes()
                                                     for name in ('server.key', 'server.pem', 'ca.pem')))
@@ -153,10 +172,14 @@ class Broker:
 
     def start(self):
         assert not self.process
+        if not self.formatted:
+            subprocess.run(self.java + ['kafka.tools.StorageTool', 'format', '--ignore-formatted', '-t', 'YXVkaXQtcm91dGVyLXRlcw',
+                                        '-c', self.config], check=True, stdout=subprocess.DEVNULL)
+            self.formatted = True
         with open(self.folder / 'server.log', 'ab') as log:
-            self.process = subprocess.Popen(self.java + ['kafka.Kafka', self.config], stdin=subprocess.DEVNULL,
+            self.process = subprocess.Popen(DIES_WITH_US + self.java + ['kafka.Kafka', self.config], stdin=subprocess.DEVNULL,
                                             stdout=log, stderr=log)
-        end = time.monotonic() + READY_S
+        end = time.monotonic() + PATIENCE_S
         while not self._answers():
             if self.process.poll() is not None or time.monotonic() > end:
                 self.kill()
@@ -188,6 +211,9 @@ class Broker:
     def kill(self):
         self._end(signal.SIGKILL)
 
+    def runs(self):
+        return self.process is not None and self.process.poll() is None
+
     def restart(self):
         self.stop()
         self.start()
@@ -196,31 +222,46 @@ class Broker:
         self.kill()
         if self.own_folder:
             shutil.rmtree(self.folder, ignore_errors=True)
+        if self.lock:
+            self.lock.close()
+            self.lock = None
 
     def __enter__(self):
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def __exit__(self, *_):
         self.close()
 
     # ---- what is in it ----
 
+    def _kcat(self, *arguments, patience=PATIENCE_S):
+        """What it prints. A broker that has just come, or has no time, may refuse it at first."""
+        end = time.monotonic() + patience
+        while True:
+            done = subprocess.run(['kcat', '-b', self.bootstrap, *arguments], capture_output=True, check=False, timeout=300)
+            if done.returncode == 0:
+                return done.stdout
+            if time.monotonic() >= end:
+                raise RuntimeError(f'kcat {" ".join(arguments)}: {done.stderr.decode()}')
+            time.sleep(0.5)
+
     def topics(self):
         """{name: number of partitions}"""
-        text = subprocess.run(['kcat', '-b', self.bootstrap, '-L', '-m', '10'], capture_output=True, check=True).stdout
         found = {}
-        for line in text.decode().splitlines():
+        for line in self._kcat('-L', '-m', '10').decode().splitlines():
             words = line.split()
             if words[:1] == ['topic'] and words[2] == 'with':
                 found[words[1].strip('"')] = int(words[3])
         return found
 
-    def consume(self, topic, isolation='read_committed'):
-        """All of it, partition by partition, byte for byte."""
-        command = ['kcat', '-C', '-b', self.bootstrap, '-t', topic, '-o', 'beginning', '-e', '-q',
-                   '-X', 'topic.metadata.refresh.interval.ms=1000', '-X', f'isolation.level={isolation}',
-                   '-f', '%p %o %K %S %h\n%k%s']
-        data = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, timeout=300).stdout
+    def consume(self, topic, isolation='read_committed', patience=60):
+        """All of it, partition by partition, byte for byte. A topic that is not there is an error."""
+        data = self._kcat('-C', '-t', topic, '-o', 'beginning', '-e', '-q', '-X', 'topic.metadata.refresh.interval.ms=1000',
+                          '-X', f'isolation.level={isolation}', '-f', '%p %o %K %S %h\n%k%s', patience=patience)
         messages, at = [], 0
         while at < len(data):
             line = data.index(b'\n', at)
@@ -235,7 +276,7 @@ class Broker:
         """describe, create (KEY=VALUE, partitions=N), delete, deny (writing), allow, cut OFFSET (of partition 0): see kafka/Admin.java."""
         done = subprocess.run(['java', '-XX:TieredStopAtLevel=1', '-Dorg.slf4j.simpleLogger.defaultLogLevel=error', '-cp',
                                self.classpath, HERE / 'kafka' / 'Admin.java', self.bootstrap, what, topic, *more],
-                              capture_output=True, check=False, timeout=120)
+                              capture_output=True, check=False, timeout=PATIENCE_S)
         if done.returncode != 0:
             raise RuntimeError(done.stderr.decode())
         return dict(line.split('=', 1) for line in done.stdout.decode().splitlines() if '=' in line)

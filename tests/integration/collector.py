@@ -24,6 +24,8 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from ports import free_port
+
 
 def decode_zstd(body):
     try:
@@ -195,6 +197,8 @@ class Collector:
 
     def start(self):
         """Also after stop(), on the same port."""
+        if not self.port:
+            self.port = free_port()
         self.stopping.clear()
         handler = type("CollectorHandler", (Handler,), {"collector": self})
         self.server = Server((self.host, self.port), handler, self.context)

@@ -5,18 +5,31 @@ Marks: `slow` takes more than five seconds or so, `broker` needs a real Kafka br
 under sanitizers.
 """
 import gzip
+import signal
 import subprocess
 
 import pytest
 
 import broker as rig
 # CLASSES and BUILD for tests that take them from here
-from harness import BUILD, CLASSES, PROGRAM, TOP, Router  # noqa: F401
+from harness import BUILD, CLASSES, PROGRAM, TOP, Router, end_started  # noqa: F401
+
+
+def interrupted(*_):
+    raise KeyboardInterrupt
 
 
 def pytest_configure(config):
+    signal.signal(signal.SIGTERM, interrupted)  # fixtures are closed: no broker and no folder of one stays behind
     config.addinivalue_line('markers', 'slow: takes more than five seconds or so')
     config.addinivalue_line('markers', 'broker: needs a real Kafka broker')
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_running():
+    """A test that failed must not slow down the next ones."""
+    yield
+    end_started()
 
 
 @pytest.fixture
@@ -27,12 +40,27 @@ def router(tmp_path):
 
 
 @pytest.fixture(scope='session')
-def group_broker():
-    """A broker for tests that leave it running; its groups may miss a dead member within seconds."""
+def shared_broker():
+    """One for all; its groups may miss a dead member within seconds, and transactions end soon."""
     if rig.missing():
         pytest.skip(f'no broker: {rig.missing()} is missing')
     with rig.Broker(properties='group.min.session.timeout.ms=1000\n') as b:
         yield b
+
+
+@pytest.fixture
+def prefix(request):
+    """What the names of a test's own topics begin with."""
+    return f'{request.module.__name__}.{request.node.name}'.translate(str.maketrans('[]', '..')).strip('.')
+
+
+@pytest.fixture
+def broker(shared_broker):
+    """It runs, whatever the test before did to it."""
+    if not shared_broker.runs():
+        shared_broker.kill()
+        shared_broker.start()
+    return shared_broker
 
 
 @pytest.fixture(scope='session')

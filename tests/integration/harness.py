@@ -16,6 +16,36 @@ TOP = pathlib.Path(__file__).resolve().parents[2]
 PROGRAM = pathlib.Path(os.environ.get('AUDIT_ROUTER', TOP / 'build' / 'audit-router')).resolve()
 BUILD = PROGRAM.parent
 CLASSES = ('ADMIN_ACTIVITY', 'ADMIN_READ', 'DATA_READ', 'DATA_WRITE')
+# How long a test waits before it fails: only what never comes costs it, so it allows for the slowest of machines.
+PATIENCE_S = 240
+STARTED = []    # processes that a test has started: conftest.py ends those that it left running
+AT_END = []     # functions that it calls then
+
+
+def wait_for(condition, what='', seconds=PATIENCE_S):
+    """Until it is true; its value. `what` is a text, or a function that makes one, for the case that it never is."""
+    end = time.monotonic() + seconds
+    while True:
+        begun = time.monotonic()
+        if value := condition():
+            return value
+        assert begun < end, f'not within {seconds} s: {what() if callable(what) else what}'
+        time.sleep(max(0.02, time.monotonic() - begun))     # leaves half of the time to what is waited for
+
+
+def whole_lines(path):
+    """Of a file that somebody may be writing: a part of a line is no line. Of one that is not there: none."""
+    return path.read_bytes().rpartition(b'\n')[0].splitlines() if path.exists() else []
+
+
+def end_started():
+    while AT_END:
+        AT_END.pop()()
+    while STARTED:
+        process = STARTED.pop()
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 def make_certificates(folder):
@@ -66,7 +96,7 @@ class Router:
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
         return path
 
-    def __call__(self, *arguments, stdin=b'', timeout=120, env=None):
+    def __call__(self, *arguments, stdin=b'', timeout=PATIENCE_S, env=None):
         """Runs it to its end: a CompletedProcess with bytes in stdout and text in stderr."""
         done = subprocess.run([PROGRAM, *map(str, arguments)], input=stdin, capture_output=True, timeout=timeout,
                               cwd=self.folder, env={**os.environ, **(env or {})}, check=False)
@@ -79,10 +109,14 @@ class Router:
         """`run --once` with this configuration text."""
         return self('run', '--once', '-c', self.write('audit-router.yaml', config), **more)
 
-    def start(self, *arguments, **more):
-        """Starts it and comes back when a signal will be served: a Popen whose stderr goes to the file `stderr` of its folder."""
-        with open(self.folder / 'stderr', 'wb') as stderr:
+    def start(self, *arguments, errors='stderr', again=False, **more):
+        """
+        Starts it and comes back when a signal will be served: a Popen whose stderr goes to the file `errors` of its folder,
+        behind what is in it or instead of that. The end of the test ends it.
+        """
+        with open(self.folder / errors, 'ab' if again else 'wb') as stderr:
             process = subprocess.Popen([PROGRAM, *map(str, arguments)], cwd=self.folder, stderr=stderr, **more)
+        STARTED.append(process)
         if arguments[0] == 'run':
             wait_until_it_holds_signals(process)
         return process

@@ -176,8 +176,8 @@ def assert_nowhere(folder, *texts):
     assert not found
 
 
-def config(url, more=''):
-    return (f'state_dir: state\nonce_wait: 1s\n{REDACT}inputs: {{ log: {{ type: file, path: audit.log }} }}\noutputs:\n'
+def config(url, more='', once_wait='120s'):
+    return (f'state_dir: state\nonce_wait: {once_wait}\n{REDACT}inputs: {{ log: {{ type: file, path: audit.log }} }}\noutputs:\n'
             f'  archive: {{ type: file, path: "archive/{{class}}" }}\n'
             f'  siem: {{ type: http, url: "{url}", retry_min: 10ms, retry_max: 100ms{more} }}\n')
 
@@ -213,7 +213,7 @@ def test_nowhere_in_outputs_and_dead_letters(planted):
 def test_nowhere_in_spools(planted):
     with Collector() as c:
         c.fail(503)
-        done = planted.once(config(c.url('/all')))
+        done = planted.once(config(c.url('/all'), once_wait='2s'))
         sent = b'\n'.join(c.lines('/all'))
     assert done.returncode == 1
     assert any(p.stat().st_size for p in (planted.folder / 'state' / 'spool').rglob('*') if p.is_file())

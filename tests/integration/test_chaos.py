@@ -5,7 +5,6 @@ too.
 The short form runs with the other tests; `./dev chaos` (CHAOS_ROUNDS, CHAOS_SEED) runs a long one. The oracle is the writer:
 every event that it wrote must be found at every output, and the sums that SIGUSR1 prints must agree at every moment.
 """
-import collections
 import json
 import os
 import random
@@ -17,8 +16,8 @@ import time
 
 import pytest
 
-import broker as rig
 from collector import Collector
+from harness import AT_END, PATIENCE_S, wait_for, whole_lines
 
 ROUNDS = int(os.environ.get('CHAOS_ROUNDS', '6'))
 SEED = int(os.environ.get('CHAOS_SEED') or random.SystemRandom().randrange(1 << 30))
@@ -49,6 +48,7 @@ class Writer(threading.Thread):
         self.path, self.rotate_every, self.pause = path, rotate_every, pause
         self.written = self.rotations = 0
         self.ending = threading.Event()
+        AT_END.append(self.ending.set)
 
     def rotate(self):
         self.rotations += 1
@@ -85,11 +85,9 @@ def file_lines(folder, class_):
     return path.read_bytes().splitlines() if path.exists() else []
 
 
-def wait_for(condition, seconds, what):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f'not within {seconds} s: {what}'
-        time.sleep(0.05)
+def lines_so_far(folder, class_):
+    """The same while it is being written."""
+    return whole_lines(folder / f'{class_.lower()}.log')
 
 
 def check_accounts(text):
@@ -104,13 +102,13 @@ def check_accounts(text):
 IN_FLIGHT, BATCH = 2, 50
 CONFIG = '''
 state_dir: state
-shutdown_wait: 5s
+shutdown_wait: {wait}
 redact: off
 inputs:
   log: {{type: file, path: audit.log}}
 outputs:
   archive: {{type: file, path: "out/{{class}}.log"}}
-  siem: {{type: http, url: "{url}", batch_events: 50, in_flight: 2, batch_wait: 50ms, timeout: 10s, retry_min: 20ms, retry_max: 200ms,
+  siem: {{type: http, url: "{url}", batch_events: 50, in_flight: 2, batch_wait: 50ms, timeout: 120s, retry_min: 20ms, retry_max: 200ms,
          spool_after: 100ms}}
 '''
 KAFKA = '''  kafka: {{type: kafka, brokers: ["{bootstrap}"], topic: "{prefix}.{{class}}", spool_after: 500ms}}
@@ -146,7 +144,7 @@ class Run:
 
     def end(self, how):
         self.process.send_signal(how)
-        code = self.process.wait(timeout=30)
+        code = self.process.wait(PATIENCE_S)
         text = (self.router.folder / 'stderr').read_text(errors='replace')
         assert 'AddressSanitizer' not in text and 'runtime error' not in text, text
         self.stderr += text
@@ -177,14 +175,6 @@ class Kafka:
 
     def has(self, class_, ids_wanted):
         return f'{self.prefix}.{class_.lower()}' in self.broker.topics() and ids_wanted <= set(ids(self.lines(class_)))
-
-
-@pytest.fixture(scope='module')
-def broker():
-    if rig.missing():
-        pytest.skip(f'no broker: {rig.missing()} is missing')
-    with rig.Broker() as b:
-        yield b
 
 
 def kill_often(router, collector, randomness, kafka, rounds):
@@ -218,7 +208,7 @@ def extra_bytes(lines):
 
 def dead_ids(router):
     letters = router.folder / 'state' / 'dead-letters' / 'outputs' / 'siem.ndjson'
-    return {json.loads(line)['event']['auditID'] for line in letters.read_bytes().splitlines()} if letters.exists() else set()
+    return {json.loads(line)['event']['auditID'] for line in whole_lines(letters)}
 
 
 def check_found_and_count(router, collector, kafka, written, rounds):
@@ -244,20 +234,20 @@ def check_found_and_count(router, collector, kafka, written, rounds):
 def test_kill_9_at_random_points_loses_nothing(router, request, with_kafka):
     print(f'CHAOS_SEED={SEED}')
     randomness = random.Random(SEED)
-    kafka = Kafka(request.getfixturevalue('broker'), 'chaos') if with_kafka else None
+    kafka = Kafka(request.getfixturevalue('broker'), request.getfixturevalue('prefix')) if with_kafka else None
     # 413 for a batch, 400 for a batch with an event that it does not like: these events alone are dead letters
     with Collector(max_body=40000, refuse=rb'"auditID":"\d{4}(0303|2718)"') as collector:
-        router.write('audit-router.yaml', CONFIG.format(url=collector.url('/siem/{class}')) + (kafka.config() if kafka else ''))
+        router.write('audit-router.yaml', CONFIG.format(url=collector.url('/siem/{class}'), wait='60s') + (kafka.config() if kafka else ''))
         run, writer = kill_often(router, collector, randomness, kafka, ROUNDS)
 
         def delivered():
             run.account()
-            return all(wanted(writer.written, c) <= set(ids(file_lines(router.folder / 'out', c))) and
+            return all(wanted(writer.written, c) <= set(ids(lines_so_far(router.folder / 'out', c))) and
                        wanted(writer.written, c) <= set(ids(collector.lines(f'/siem/{c.lower()}'))) | dead_ids(router)
                        for *_, c in VERBS)
-        wait_for(delivered, 60, 'every event at every output')
+        wait_for(delivered, 'every event at every output')
         if kafka:
-            wait_for(lambda: all(kafka.has(c, wanted(writer.written, c)) for *_, c in VERBS), 60, 'every event in Kafka')
+            wait_for(lambda: all(kafka.has(c, wanted(writer.written, c)) for *_, c in VERBS), 'every event in Kafka')
             print(f'the broker was killed {kafka.deaths} times')
         assert run.end(signal.SIGTERM) == 0
         assert check_accounts(run.stderr) > 0
@@ -266,7 +256,7 @@ def test_kill_9_at_random_points_loses_nothing(router, request, with_kafka):
 
 def test_sigterm_and_start_double_nothing(router):
     with Collector() as collector:
-        router.write('audit-router.yaml', CONFIG.format(url=collector.url('/siem/{class}')))
+        router.write('audit-router.yaml', CONFIG.format(url=collector.url('/siem/{class}'), wait='60s'))
         (router.folder / 'audit.log').touch()
         writer = Writer(router.folder / 'audit.log', rotate_every=800, pause=0.01)
         writer.start()
@@ -274,12 +264,12 @@ def test_sigterm_and_start_double_nothing(router):
         for _ in range(3):
             run.begin()
             seen = writer.written
-            wait_for(lambda: writer.written > seen + 400, 30, 'the log to grow')
+            wait_for(lambda: writer.written > seen + 400, 'the log to grow')
             assert run.end(signal.SIGTERM) == 0
         writer.end()
         run.begin()
         wait_for(lambda: all(wanted(writer.written, c) <= set(ids(collector.lines(f'/siem/{c.lower()}')))
-                             for *_, c in VERBS), 60, 'every event at the collector')
+                             for *_, c in VERBS), 'every event at the collector')
         assert run.end(signal.SIGTERM) == 0
         for *_, class_ in VERBS:
             assert sorted(ids(file_lines(router.folder / 'out', class_))) == sorted(wanted(writer.written, class_))
@@ -291,19 +281,18 @@ def test_a_dead_collector_holds_nobody_and_gets_all_later(router):
     collector = Collector()
     with collector:
         url = collector.url('/siem/{class}')
-    router.write('audit-router.yaml', CONFIG.format(url=url))
+    router.write('audit-router.yaml', CONFIG.format(url=url, wait='5s'))
     (router.folder / 'audit.log').write_bytes(b''.join(event(n).encode() + b'\n' for n in range(8000)))
     run = Run(router)
     run.begin()
-    wait_for(lambda: sum(len(file_lines(router.folder / 'out', c)) for *_, c in VERBS) == 8000, 30,
+    wait_for(lambda: sum(len(lines_so_far(router.folder / 'out', c)) for *_, c in VERBS) == 8000,
              'every event in the files while the collector is dead')
     assert run.end(signal.SIGTERM) == 0
     spooled = sum(f.stat().st_size for f in (router.folder / 'state' / 'spool' / 'siem').rglob('*') if f.is_file())
     assert spooled > 1 << 20
-    port = int(re.search(r':(\d+)/', url)[1])
-    with Collector(port=port) as collector:
+    with collector:
         run.begin()
-        wait_for(lambda: sum(len(collector.lines(f'/siem/{c.lower()}')) for *_, c in VERBS) >= 8000, 60,
+        wait_for(lambda: sum(len(collector.lines(f'/siem/{c.lower()}')) for *_, c in VERBS) >= 8000,
                  'every event at the collector once it is back')
         assert run.end(signal.SIGTERM) == 0
         for *_, class_ in VERBS:
@@ -323,20 +312,20 @@ def test_a_full_disk_holds_and_then_goes_on(router, full):
         collector = Collector()
         with collector:
             url = collector.url('/siem/{class}')
-        router.write('audit-router.yaml', CONFIG.format(url=url))
+        router.write('audit-router.yaml', CONFIG.format(url=url, wait='60s'))
         filler = folder / 'filler'
         filler.write_bytes(b'x' * (1 << 20))
         (router.folder / 'audit.log').write_bytes(b''.join(event(n).encode() + b'\n' for n in range(8000)))
         run = Run(router)
         run.begin()
-        wait_for(lambda: re.search('spool takes no more|No space left', (router.folder / 'stderr').read_text()), 30,
+        wait_for(lambda: re.search('spool takes no more|No space left', (router.folder / 'stderr').read_text()),
                  'the program to say that the disk is full')
         filler.unlink()
         subprocess.run(['mount', '-o', 'remount,size=64m', folder], check=True)
-        with Collector(port=int(re.search(r':(\d+)/', url)[1])) as collector:
-            wait_for(lambda: all(wanted(8000, c) <= set(ids(file_lines(router.folder / 'out', c))) and
+        with collector:
+            wait_for(lambda: all(wanted(8000, c) <= set(ids(lines_so_far(router.folder / 'out', c))) and
                                  wanted(8000, c) <= set(ids(collector.lines(f'/siem/{c.lower()}')))
-                                 for *_, c in VERBS), 60, 'every event at every output')
+                                 for *_, c in VERBS), 'every event at every output')
             assert run.end(signal.SIGTERM) == 0
         for *_, class_ in VERBS:
             assert sorted(ids(file_lines(router.folder / 'out', class_))) == sorted(wanted(8000, class_))
@@ -349,8 +338,8 @@ def test_a_second_process_on_the_same_state_is_refused(router):
                                       'outputs: {o: {type: "null"}}\n')
     first = router.start('run', '-c', 'audit-router.yaml', stdin=subprocess.PIPE)
     wait_for(lambda: (router.folder / 'state' / 'lock').exists() and
-             (router.folder / 'state' / 'dead-letters' / 'inputs.ndjson').exists(), 20, 'the first to hold the lock')
+             (router.folder / 'state' / 'dead-letters' / 'inputs.ndjson').exists(), 'the first to hold the lock')
     second = router('run', '-c', 'audit-router.yaml')
     assert second.returncode == 1 and str(first.pid) in second.stderr
     first.send_signal(signal.SIGTERM)
-    assert first.wait(timeout=20) == 0
+    assert first.wait(PATIENCE_S) == 0

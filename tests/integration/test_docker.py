@@ -5,6 +5,7 @@ The base is debian:bookworm-slim where it can be pulled, else a Debian 12 made b
 """
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -21,6 +22,9 @@ redact: off
 inputs: { log: { type: stdin } }
 outputs: { files: { type: file, path: '/trial/{class}.ndjson' } }
 """
+
+
+NO_PACKAGES = re.compile('Failed to fetch|Temporary failure resolving|Could not resolve|Unable to fetch|Could not connect')
 
 
 def call(*command, **more):
@@ -55,10 +59,10 @@ class Docker:
 
 
 class Buildah:
-    """Images and containers in a folder of the test's own; no daemon, no namespaces."""
+    """Images and containers in a folder of the test's own; no daemon, no namespaces. A container copies its image: one for all."""
 
     def __init__(self, folder):
-        self.folder = folder
+        self.folder, self.containers = folder, {}
         self.options = ['buildah', '--root', folder / 'root', '--runroot', folder / 'run', '--storage-driver', 'vfs']
 
     def pull(self, image):
@@ -75,15 +79,15 @@ class Buildah:
                     TOP / 'docker' / 'Dockerfile', '-t', image, TOP)
 
     def run(self, image, *command, folder=None, **more):
-        container = call(*self.options, 'from', '--pull-never', image).stdout.decode().strip()
-        assert container
+        if image not in self.containers:
+            self.containers[image] = call(*self.options, 'from', '--pull-never', image).stdout.decode().strip()
+            assert self.containers[image]
         mounts = ['-v', f'{folder}:/trial'] if folder else []
-        try:
-            return call(*self.options, 'run', '--isolation', 'chroot', *mounts, container, '--', *command, **more)
-        finally:
-            call(*self.options, 'rm', container)
+        return call(*self.options, 'run', '--isolation', 'chroot', *mounts, self.containers[image], '--', *command, **more)
 
     def close(self):
+        for container in self.containers.values():
+            call(*self.options, 'rm', container)
         call(*self.options, 'rmi', '--all', '--force')
 
 
@@ -130,7 +134,10 @@ def image(engine):
         base = 'localhost/audit-router-test-base'
         engine.import_base(tar, base)
     built = engine.build('localhost/audit-router-test', base)
-    assert built.returncode == 0, (built.stdout + built.stderr).decode(errors='replace')[-3000:]
+    output = (built.stdout + built.stderr).decode(errors='replace')
+    if built.returncode and NO_PACKAGES.search(output):
+        pytest.skip("Debian's packages cannot be had here")
+    assert built.returncode == 0, output[-3000:]
     return 'localhost/audit-router-test'
 
 

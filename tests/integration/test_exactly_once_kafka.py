@@ -16,8 +16,8 @@ import time
 
 import pytest
 
-from harness import PROGRAM
-from test_chaos import VERBS, event, wait_for, wanted
+from harness import AT_END, PATIENCE_S, STARTED, wait_for
+from test_chaos import VERBS, event, wanted
 from test_exactly_once import stored, stored_so_far
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -52,16 +52,6 @@ outputs:
 '''
 
 
-@pytest.fixture(scope='module')
-def broker(group_broker):
-    return group_broker
-
-
-@pytest.fixture
-def prefix(request):
-    return request.node.name.translate(str.maketrans('[]', '..')).strip('.')
-
-
 def keyed(number):
     return event(number).replace('"username":"u"', f'"username":"u{number % KEYS}"', 1)
 
@@ -74,6 +64,8 @@ class Source(threading.Thread):
         self.pause, self.written, self.ending = pause, 0, threading.Event()
         self.kcat = subprocess.Popen(['kcat', '-P', '-b', broker.bootstrap, '-t', topic, '-K', '\t', '-X', 'acks=all',
                                       '-X', 'enable.idempotence=true', '-X', 'linger.ms=5'], stdin=subprocess.PIPE)
+        AT_END.append(self.ending.set)
+        STARTED.append(self.kcat)
 
     def run(self):
         while not self.ending.wait(self.pause):
@@ -81,7 +73,7 @@ class Source(threading.Thread):
                 self.kcat.stdin.write(f'u{n % KEYS}\t{keyed(n)}\n'.encode())
             self.written += 48
         self.kcat.stdin.close()
-        assert self.kcat.wait(30) == 0
+        assert self.kcat.wait(PATIENCE_S) == 0
 
     def end(self):
         self.ending.set()
@@ -97,12 +89,11 @@ class Pool:
                                                                 more=more)) for i in range(n)]
 
     def begin(self, i):
-        with open(self.router.folder / f'{i}.stderr', 'ab') as err:
-            self.processes[i] = subprocess.Popen([PROGRAM, 'run', '-c', self.configs[i]], cwd=self.router.folder, stderr=err)
+        self.processes[i] = self.router.start('run', '-c', self.configs[i], errors=f'{i}.stderr', again=True)
 
     def kill(self, i):
         self.processes[i].kill()
-        self.processes[i].wait(30)
+        self.processes[i].wait()
 
     def supervise(self):
         for i, process in enumerate(self.processes):
@@ -114,7 +105,7 @@ class Pool:
     def end(self):
         for process in self.processes:
             process.send_signal(signal.SIGTERM)
-        return [process.wait(60) for process in self.processes]
+        return [process.wait(PATIENCE_S) for process in self.processes]
 
     def text(self, i):
         return (self.router.folder / f'{i}.stderr').read_text(errors='replace')
@@ -140,8 +131,8 @@ def finish(pool, broker, prefix, source):
         pool.supervise()
         return all({json.loads(m.value)['auditID'] for m in stored_so_far(broker, prefix, class_)} == wanted(source.written, class_)
                    for *_, class_ in VERBS)
-    wait_for(all_there, 120, 'every event at the output')
-    assert pool.end() == [0] * len(pool.processes)
+    wait_for(all_there, 'every event at the output')
+    assert pool.end() == [0] * len(pool.processes), '\n'.join(pool.text(i)[-1000:] for i in range(len(pool.processes)))
     check_once_each(broker, prefix, source.written)
 
 

@@ -9,13 +9,13 @@ import time
 import pytest
 
 from collector import Collector
-from harness import CLASSES, TOP, make_certificates
+from harness import CLASSES, PATIENCE_S, STARTED, TOP, make_certificates
 
 HEAD = """\
 cluster: prod eu1
 state_dir: state
 redact: off
-once_wait: 20s
+once_wait: 120s
 inputs:
   log: {{ type: file, path: '{log}' }}
 outputs:
@@ -170,7 +170,7 @@ def test_a_collector_that_dies_and_comes_back(router, audit_log):
                 time.sleep(0.3)
                 c.start()
             c.heal()
-            assert process.wait(60) == 0, (router.folder / 'stderr').read_text()
+            assert process.wait(PATIENCE_S) == 0, (router.folder / 'stderr').read_text()
         finally:
             process.kill()
             process.wait()
@@ -197,7 +197,7 @@ def test_https_with_client_certificate(router, small_log, certificates):
 
 def test_a_wrong_authority_is_told_and_holds_nobody_else(router, small_log, certificates):
     with Collector(certificate=certificates('server.pem'), key=certificates('server.key')) as c:
-        config = HEAD.format(log=small_log, url=c.url()).replace('once_wait: 20s', 'once_wait: 1s')
+        config = HEAD.format(log=small_log, url=c.url()).replace('once_wait: 120s', 'once_wait: 4s')
         done = router.once(config + f"    tls: {{ ca_file: {certificates('other.pem')} }}\n"
                            "  archive:\n    type: file\n    path: archive/{class}.ndjson\n", env=ENV)
         assert c.paths() == []
@@ -219,6 +219,7 @@ def test_check_names_the_mistakes(router, small_log):
 def test_the_collector_as_a_program(router, small_log, tmp_path):
     process = subprocess.Popen([sys.executable, str(TOP / 'tests' / 'integration' / 'collector.py'),
                                 '--dir', tmp_path / 'stored'], stdout=subprocess.PIPE, text=True)
+    STARTED.append(process)
     try:
         url = process.stdout.readline().strip()
         done = router.once(HEAD.format(log=small_log, url=url) + '    in_flight: 1\n', env=ENV)
@@ -228,5 +229,5 @@ def test_the_collector_as_a_program(router, small_log, tmp_path):
             assert (path.read_bytes().splitlines() if path.exists() else []) == lines
     finally:
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(PATIENCE_S) == 0
         process.stdout.close()

@@ -15,7 +15,7 @@ import time
 import pytest
 
 from collector import Collector
-from harness import CLASSES, Router
+from harness import AT_END, CLASSES, PATIENCE_S, STARTED, Router, wait_for
 from test_chaos import event
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -27,7 +27,7 @@ PARTITIONS = 6
 CONFIG = '''
 state_dir: state
 redact: off
-once_wait: 60s
+once_wait: 120s
 cluster: own
 inputs:
   raw:
@@ -35,28 +35,23 @@ inputs:
     brokers: {brokers}
     topics: {topic}
     group: {topic}
-    properties: {{ session.timeout.ms: 3000, heartbeat.interval.ms: 300 }}
+    properties: {{ session.timeout.ms: {session}, heartbeat.interval.ms: 300 }}
 outputs:
   out: {output}
 '''
 FILES = '{ type: file, path: "out/{class}.ndjson" }'
 
 
-@pytest.fixture(scope='module')
-def broker(group_broker):
-    return group_broker
-
-
 @pytest.fixture
-def raw(request, broker):
+def raw(prefix, broker):
     """A topic of the test's own."""
-    name = request.node.name.translate(str.maketrans('[]', '..')).strip('.')
-    broker.admin('create', name, f'partitions={PARTITIONS}')
-    return name
+    broker.admin('create', prefix, f'partitions={PARTITIONS}')
+    return prefix
 
 
-def config(broker, topic, output=FILES):
-    return CONFIG.format(brokers=broker.bootstrap, topic=topic, output=output)
+def config(broker, topic, output=FILES, session=3000):
+    """session: after so many milliseconds the group goes on without a router that was killed, or given no time."""
+    return CONFIG.format(brokers=broker.bootstrap, topic=topic, output=output, session=session)
 
 
 def produce(broker, topic, messages, *more):
@@ -67,13 +62,6 @@ def produce(broker, topic, messages, *more):
 
 def lines_of(folder):
     return [line for path in sorted(folder.rglob('*.ndjson')) for line in path.read_bytes().splitlines()]
-
-
-def wait_until(condition, seconds=90):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, 'it takes too long'
-        time.sleep(0.05)
 
 
 def test_real_log(router, broker, raw, audit_log):
@@ -126,7 +114,7 @@ def test_what_was_not_delivered_is_not_committed(tmp_path, broker, raw):
         router = Router(tmp_path)
         text = config(broker, raw, f'{{ type: http, url: "{collector.url()}", spool: off }}')
         process = router.start('run', '-c', router.write('c.yaml', text))
-        wait_until(lambda: collector.requests)
+        wait_for(lambda: collector.requests)
         time.sleep(1)
         process.kill()
         process.wait()
@@ -156,6 +144,8 @@ class Writer(threading.Thread):
                                       '-X', 'linger.ms=5'], stdin=subprocess.PIPE)
         self.written = 0
         self.ending = threading.Event()
+        AT_END.append(self.ending.set)
+        STARTED.append(self.kcat)
 
     def run(self):
         while not self.ending.wait(0.02):
@@ -167,7 +157,7 @@ class Writer(threading.Thread):
         self.ending.set()
         self.join()
         self.kcat.stdin.close()
-        assert self.kcat.wait(60) == 0
+        assert self.kcat.wait(PATIENCE_S) == 0
 
 
 def found_in(routers):
@@ -194,16 +184,16 @@ def test_a_group_loses_nothing(tmp_path, broker, raw):
         n = chance.randrange(3)
         number = chance.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM])
         running[n].send_signal(number)
-        code = running[n].wait(60)
+        code = running[n].wait(PATIENCE_S)
         assert code == (-9 if number == signal.SIGKILL else 0)
         time.sleep(chance.uniform(0, 1))
         running[n] = routers[n].start('run', '-c', paths[n])
     writer.end()
     wanted = {f'{n:08}' for n in range(writer.written)}
-    wait_until(lambda: wanted <= set(found_in(routers)))
+    wait_for(lambda: wanted <= set(found_in(routers)))
     for process in running:
         process.send_signal(signal.SIGTERM)
-    assert [process.wait(60) for process in running] == [0, 0, 0]
+    assert [process.wait(PATIENCE_S) for process in running] == [0, 0, 0]
     count = found_in(routers)
     assert set(count) == wanted
     print(f'{len(wanted)} events, {sum(count.values()) - len(wanted)} of them came once more')
@@ -222,17 +212,17 @@ def test_a_rebalance_doubles_nothing(tmp_path, broker, raw):
     writer.start()
     running = []
     for router in routers:
-        running.append(router.start('run', '-c', router.write('c.yaml', config(broker, raw))))
-        wait_until(lambda r=router: lines_of(r.folder))
+        running.append(router.start('run', '-c', router.write('c.yaml', config(broker, raw, session=60000))))
+        wait_for(lambda r=router: lines_of(r.folder))
         time.sleep(1.5)
     running[0].send_signal(signal.SIGTERM)
-    assert running[0].wait(60) == 0
+    assert running[0].wait(PATIENCE_S) == 0
     time.sleep(1)
     writer.end()
-    wait_until(lambda: len(found_in(routers)) == writer.written)
+    wait_for(lambda: len(found_in(routers)) == writer.written)
     for process in running[1:]:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        assert process.wait(PATIENCE_S) == 0
     count = found_in(routers)
     lost = [line for r in routers for line in (r.folder / 'stderr').read_text().splitlines() if 'went on without' in line]
     assert len(count) == writer.written

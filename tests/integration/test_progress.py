@@ -14,7 +14,8 @@ import time
 import pytest
 
 from collector import Collector
-from test_chaos import VERBS, event, file_lines, ids, wait_for, wanted
+from harness import PATIENCE_S, wait_for
+from test_chaos import VERBS, event, file_lines, ids, lines_so_far, wanted
 
 SEED = int(os.environ.get('CHAOS_SEED') or random.SystemRandom().randrange(1 << 30))
 KILLS = int(os.environ.get('PROGRESS_KILLS', '6'))
@@ -22,13 +23,13 @@ BATCH, IN_FLIGHT = 50, 2
 EVENTS = KILLS * 2000
 CONFIG = f'''
 state_dir: state
-shutdown_wait: 5s
+shutdown_wait: 60s
 redact: off
 inputs:
   log: {{{{type: file, path: audit.log}}}}
 outputs:
   archive: {{{{type: file, path: "out/{{{{class}}}}.log"}}}}
-  siem: {{{{type: http, url: "{{url}}", batch_events: {BATCH}, in_flight: {IN_FLIGHT}, batch_wait: 50ms, timeout: 20s, retry_min: 20ms,
+  siem: {{{{type: http, url: "{{url}}", batch_events: {BATCH}, in_flight: {IN_FLIGHT}, batch_wait: 50ms, timeout: 120s, retry_min: 20ms,
          retry_max: 100ms, spool_after: {{after}}}}}}
 '''
 
@@ -46,11 +47,11 @@ def check_complete(router, collector, count):
 
 def run_to_end(router, collector, count):
     process = router.start('run', '-c', 'audit-router.yaml')
-    wait_for(lambda: all(wanted(count, c) <= set(ids(file_lines(router.folder / 'out', c))) and
-                         wanted(count, c) <= set(ids(collector.lines(f'/siem/{c.lower()}'))) for *_, c in VERBS), 60,
+    wait_for(lambda: all(wanted(count, c) <= set(ids(lines_so_far(router.folder / 'out', c))) and
+                         wanted(count, c) <= set(ids(collector.lines(f'/siem/{c.lower()}'))) for *_, c in VERBS),
              'every event at every output')
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=30) == 0
+    assert process.wait(PATIENCE_S) == 0
 
 
 def delivered(router):
@@ -62,7 +63,7 @@ def run_and_kill(router, randomness):
     """Kills it somewhere after it has begun to deliver."""
     process = router.start('run', '-c', 'audit-router.yaml')
     seen = delivered(router)
-    wait_for(lambda: delivered(router) > seen or process.poll() is not None, 20, 'something to be delivered')
+    wait_for(lambda: delivered(router) > seen or process.poll() is not None, 'something to be delivered')
     assert process.poll() is None, (router.folder / 'stderr').read_text()
     time.sleep(randomness.uniform(0.0, 0.15))   # the point of the kill, not a wait for something
     process.kill()

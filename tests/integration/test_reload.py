@@ -2,7 +2,8 @@
 import json
 import signal
 import subprocess
-import time
+
+from harness import PATIENCE_S, wait_for, whole_lines
 
 EVENT = ('{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"%d","stage":"ResponseComplete",'
          '"requestURI":"/api/v1/secrets","verb":"get","user":{"username":"alice"},"objectRef":{"resource":"secrets",'
@@ -30,10 +31,7 @@ class Running:
         return (self.router.folder / 'stderr').read_text()
 
     def wait(self, condition, what):
-        deadline = time.monotonic() + 20
-        while not condition():
-            assert time.monotonic() < deadline, f'{what}: {self.stderr()}'
-            time.sleep(0.02)
+        wait_for(condition, lambda: f'{what}: {self.stderr()}')
 
     def hup(self, word):
         before = self.stderr().count(word)
@@ -46,8 +44,7 @@ class Running:
         self.process.stdin.write((EVENT % self.sent).encode())
         self.process.stdin.flush()
         path = self.router.folder / 'out' / f'{class_}.log'
-        self.wait(lambda: path.exists() and str(self.sent) in
-                  [json.loads(line)['auditID'] for line in path.read_text().splitlines()], f'{self.sent} in {class_}')
+        self.wait(lambda: str(self.sent) in [json.loads(line)['auditID'] for line in whole_lines(path)], f'{self.sent} in {class_}')
 
 
 def test_reload(router):
@@ -78,5 +75,5 @@ def test_reload(router):
     run.config('{secret-reads: DATA_WRITE}', '{}')
     run.process.stdin.close()
     run.process.send_signal(signal.SIGTERM)
-    assert run.process.wait(timeout=30) == 0
+    assert run.process.wait(PATIENCE_S) == 0
     assert '"99"' not in (router.folder / 'out' / 'admin_read.log').read_text()

@@ -12,7 +12,7 @@ import pytest
 
 import clouds
 from collector import Collector
-from harness import CLASSES, TOP
+from harness import CLASSES, PATIENCE_S, TOP, wait_for, whole_lines
 from test_webhook import Hook
 
 CONFIG = """\
@@ -212,7 +212,7 @@ def test_the_webhook_takes_them_too(router, recorded):
     connection.request('POST', '/', body)
     assert connection.getresponse().status == 200
     hook.process.send_signal(signal.SIGTERM)
-    assert hook.process.wait(30) == 0
+    assert hook.process.wait(PATIENCE_S) == 0
     out = [line for p in (router.folder / 'out').iterdir() for line in p.read_bytes().splitlines()]
     assert sorted(out) == sorted([clouds.line(entry) for _, entry in entries_of(recorded, 50)] + recorded[50:70])
 
@@ -275,46 +275,40 @@ def follow(router):
     return router.start('run', '-c', 'audit-router.yaml')
 
 
-def until(condition, what, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, what
-        time.sleep(0.05)
-
-
 def arrived(router):
-    return collections.Counter(line for o in files_of(router).values() for line in o.splitlines())
+    """While it is being written, too."""
+    return collections.Counter(line for c in CLASSES for line in whole_lines(router.folder / 'out' / c.lower()))
 
 
 @pytest.mark.slow
 def test_what_never_completes_leaves_in_time(router):
     log = router.write('audit.log', b'\n'.join([whole(1), *list(parts_of(1, 3))[:2], whole(2)]) + b'\n')
     process = follow(router)
-    until(lambda: sum(arrived(router).values()) == 2, 'the plain ones')
-    time.sleep(1)
-    assert sum(arrived(router).values()) == 2  # held
-    until(lambda: sum(arrived(router).values()) == 4, 'the parts', 20)
+    wait_for(lambda: sum(arrived(router).values()) >= 2, 'the plain ones')
+    # held: else they would have come before the second plain one
+    assert set(arrived(router)) == {whole(1), whole(2)}
+    wait_for(lambda: sum(arrived(router).values()) == 4, 'the parts')
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert arrived(router) == collections.Counter(log.read_bytes().splitlines())
     process = follow(router)  # and nothing comes again
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert arrived(router) == collections.Counter(log.read_bytes().splitlines())
 
 
 def test_a_stop_holds_nothing_back(router):
     log = router.write('audit.log', b'\n'.join([whole(1), *list(parts_of(1, 3))[:2], whole(2)]) + b'\n')
     process = follow(router)
-    until(lambda: sum(arrived(router).values()) == 2, 'the plain ones')
+    wait_for(lambda: sum(arrived(router).values()) == 2, 'the plain ones')
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert arrived(router) == collections.Counter(log.read_bytes().splitlines())
     process = follow(router)
     time.sleep(1)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert arrived(router) == collections.Counter(log.read_bytes().splitlines())
 
 
@@ -330,30 +324,36 @@ def test_kill_loses_no_part(router, seed):
         with open(log, 'ab') as out:
             out.write(b'\n'.join(lines) + b'\n')
 
-    waiting = []
+    waiting, begun, seen = [], {}, {}
     for turn in range(4):
         process = follow(router)
         for step in range(8):
             number = turn * 8 + step
-            totals[number] = 2 + number % 4
-            waiting += [(chance.random(), part) for part in parts_of(number, totals[number])]
+            totals[number], begun[number] = 2 + number % 4, time.monotonic()
+            waiting += [(chance.random(), number, part) for part in parts_of(number, totals[number])]
             waiting.sort()
             cut = len(waiting) * 2 // 3
-            append([part for _, part in waiting[:cut]] + [whole(number * 30 + i) for i in range(30)])
+            append([part for _, _, part in waiting[:cut]] + [whole(number * 30 + i) for i in range(30)])
             waiting = waiting[cut:]
             time.sleep(chance.random() * 0.05)
-        until(lambda: sum(b'whole-' in line for line in arrived(router)) == (turn + 1) * 240, 'the plain ones')
+        wait_for(lambda: sum(b'whole-' in line for line in arrived(router)) == (turn + 1) * 240, 'the plain ones')
+        held = {number for _, number, _ in waiting}
+        seen.update((number, time.monotonic()) for number in totals if number not in held and number not in seen)
         process.kill()
         process.wait()
-    append([part for _, part in waiting] + [whole(10 ** 6)])
+    append([part for _, _, part in waiting] + [whole(10 ** 6)])
     process = follow(router)
-    until(lambda: not set(written) - set(arrived(router)), 'all of it')
+    wait_for(lambda: not set(written) - set(arrived(router)), 'all of it')
+    seen.update((number, time.monotonic()) for number in totals if number not in seen)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(30) == 0
+    assert process.wait(PATIENCE_S) == 0
     assert not set(arrived(router)) - set(written)
     together = collections.defaultdict(list)
     for lines in files_of(router).values():
         for uid, indexes in runs(lines):
             together[uid].append(indexes)
-    for number, total in totals.items():
-        assert list(range(total)) in together[f'uid-{number}'], (number, together[f'uid-{number}'])
+    # Parts wait for five seconds: on a machine that needs longer for all this, some may have left alone.
+    in_time = [number for number in totals if seen[number] - begun[number] < 5]
+    print(f'{len(in_time)} of {len(totals)} entries were written within the time that parts wait')
+    for number in in_time:
+        assert list(range(totals[number])) in together[f'uid-{number}'], (number, together[f'uid-{number}'])
