@@ -65,6 +65,7 @@ struct extent {
 	int files[SPOOL_PENDING_MAX + 1]; /* in order; the last one is the active one */
 	unsigned n_files;
 	uint64_t end;
+	uint64_t told;                    /* the newest record's `durable` */
 	uint64_t forgotten, number;       /* the cursor must not be durable beyond what the records are */
 	bool begun;
 };
@@ -73,7 +74,13 @@ struct extent {
 static bool take_extent(struct spool *s, struct extent *e)
 {
 	(void)pthread_mutex_lock(&s->lock);
-	*e = (struct extent){ .end = spool_end(s), .forgotten = s->forgotten, .number = s->forgotten_number, .begun = s->begun };
+	*e = (struct extent){
+		.end = spool_end(s),
+		.told = s->told,
+		.forgotten = s->forgotten,
+		.number = s->forgotten_number,
+		.begun = s->begun,
+	};
 	s->begun = false;
 	for (; e->n_files < s->n_pending; e->n_files++)
 		e->files[e->n_files] = s->pending[e->n_files];
@@ -111,6 +118,8 @@ static int sync_extent(struct spool *s, const struct extent *e)
 		s->failed = r;
 	else if (e->end > s->durable)
 		s->durable = e->end;
+	if (r == 0 && e->told > s->known_durable)
+		s->known_durable = e->told;
 	(void)pthread_mutex_unlock(&s->lock);
 	if (r == 0 && e->n_files)
 		close_pending(s, e->n_files - 1);
@@ -127,16 +136,14 @@ static int save_cursor(struct spool *s, uint64_t forgotten, uint64_t number)
 		.durable = s->durable,
 	};
 	int r = cursor_write(&s->files, s->cursor, &next);
-	if (r == 0)
+	if (r == 0) {
 		s->saved = next;
+		(void)pthread_mutex_lock(&s->lock);
+		s->known_durable = next.durable;
+		(void)pthread_mutex_unlock(&s->lock);
+	}
 	/* On a file system that writes elsewhere: the records are safe, and only they are what the caller waits for. */
-	if (r == -ENOSPC)
-		r = 0;
-	(void)pthread_mutex_lock(&s->lock);
-	if (r == 0)
-		s->known_durable = s->durable;
-	(void)pthread_mutex_unlock(&s->lock);
-	return r;
+	return r == -ENOSPC ? 0 : r;
 }
 
 int spool_sync(struct spool *s)
@@ -259,6 +266,7 @@ static int write_records(struct spool *s, const struct spool_record *records, un
 	active->bytes += size;
 	s->bytes += size;
 	s->next_number += n;
+	s->told = frame.durable;
 	(void)pthread_mutex_unlock(&s->lock);
 	*ret_position = last.end + size;
 	return 0;

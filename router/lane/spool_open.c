@@ -1,7 +1,7 @@
 /*
  * Opening a spool: the list of its segments, the cursor, and the newest segments' end. What is older than the last known fsync
  * is not looked at: whatever a crash did, it is there. From there on the segments are read until one is torn, or does not
- * follow the one before; that is the end, and what comes after it is removed.
+ * follow the one before; that is the end, and what comes after it is removed. What is kept of them is written once more, and synced.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,7 +10,7 @@
 #include "router/base/buf.h"
 #include "router/lane/spool_priv.h"
 
-enum { SEGMENT_BYTES = 16 << 20, SEGMENTS_AT_LEAST = 4 };
+enum { SEGMENT_BYTES = 16 << 20, SEGMENTS_AT_LEAST = 4, COPY_BYTES = 1 << 20 };
 static const char cursor_name[] = "cursor";
 
 static int fail(const struct spool *s, struct err *err, const char *name, int r, const char *what)
@@ -140,6 +140,23 @@ static size_t first_unsure(const struct spool *s, uint64_t durable)
 }
 
 /*
+ * What is not known to be durable is written once more: after a failed fsync of an earlier process the kernel lets it be read, and
+ * says yes to the next fsync, but never writes it.
+ */
+static void write_again(const struct spool_files *files, int file, uint64_t from, uint64_t to)
+{
+	char *bytes = mem_alloc(COPY_BYTES);
+	for (uint64_t at = from; at < to;) {
+		ssize_t n = files->read(files->disk, file, bytes, to - at < COPY_BYTES ? to - at : COPY_BYTES, at);
+		struct iovec part = { bytes, n > 0 ? (size_t)n : 0 };
+		if (n <= 0 || files->write(files->disk, file, &part, 1, at) < 0)
+			break; /* on a full disk that writes elsewhere it stays as it was; of the rest the fsync tells */
+		at += (uint64_t)n;
+	}
+	free(bytes);
+}
+
+/*
  * Reads one segment on from *tail, and cuts what is torn off its end: durably, lest that come back behind what is written next. Of
  * rot in the middle of the spool nothing is cut: the reader passes over it.
  */
@@ -163,7 +180,9 @@ static int scan_and_cut(struct spool *s, struct segment *g, bool last, uint64_t 
 	s->torn_bytes += torn;
 	s->bytes -= torn;
 	g->bytes -= torn;
+	const uint64_t sure = g->first < durable ? sizeof(struct segment_header) + (durable - g->first) : 0;
 	int r = torn ? files->cut(files->disk, file, kept) : 0;
+	write_again(files, file, sure, kept);
 	if (r == 0)
 		r = files->sync(files->disk, file);
 	files->close(files->disk, file);
@@ -220,10 +239,11 @@ static int recover_end(struct spool *s, struct err *err)
 {
 	const uint64_t durable = find_durable(s);
 	size_t i = first_unsure(s, durable);
-	uint64_t next = s->n_segments && s->segments[i].first <= durable ? s->segments[i].first : UINT64_MAX;
+	uint64_t next = UINT64_MAX;
 	bool torn = false;
 	int r = 1;
-	for (; r > 0 && !torn && i < s->n_segments && s->segments[i].first == next; i += r > 0) {
+	/* One that begins where all was durable follows whatever is before it: what is missing there was forgotten. */
+	for (; r > 0 && !torn && i < s->n_segments && (s->segments[i].first == next || s->segments[i].first <= durable); i += r > 0) {
 		struct segment *g = &s->segments[i];
 		r = recover_segment(s, g, i + 1 == s->n_segments, durable, &torn, err);
 		next = g->end;

@@ -53,7 +53,9 @@ struct spool {
 	uint64_t bytes;           /* of all segments' files */
 	uint64_t next_number;     /* of the record that will be appended */
 	uint64_t durable;         /* position up to which all is fsynced */
-	uint64_t known_durable;   /* and up to which the cursor says so: no segment beyond it is removed, lest its loss be taken for a tear */
+	uint64_t told;            /* what the newest record says of that */
+	uint64_t known_durable;   /* and up to which the cursor or a durable record says so: no segment beyond it is removed, lest its loss
+	                             be taken for a tear */
 	uint64_t forgotten, forgotten_number;
 	uint64_t gap_from, gap_to; /* positions that were skipped last: forgetting up to the one forgets up to the other */
 	uint64_t counted_to;      /* skips before it are counted: a rewind counts none twice */

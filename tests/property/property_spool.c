@@ -41,6 +41,7 @@ struct run {
 	uint64_t next_id;
 	uint64_t seed;
 	uint64_t images, refused;
+	bool cursor_full;
 };
 
 static uint64_t run_seed;
@@ -310,7 +311,24 @@ static void do_sync(struct run *t)
 {
 	CHECK(spool_sync(t->spool) == 0);
 	t->now.synced = t->now.appended;
-	t->now.cursor = t->now.forgotten;
+	if (!t->cursor_full)
+		t->now.cursor = t->now.forgotten;
+}
+
+/* Another thread's sync, after a segment was begun and before a record is in it, or between two records. */
+static void sync_meanwhile(void *context)
+{
+	struct run *t = context;
+	if (below(t, 4) == 0)
+		do_sync(t);
+}
+
+/* The disk as the calls find it: with another thread that syncs, and perhaps without room for the cursor. */
+static void set_disk(struct run *t, bool cursor_full)
+{
+	t->cursor_full = cursor_full;
+	sim_disk_fill(t->disk, cursor_full ? "cursor" : NULL);
+	sim_disk_before_records(t->disk, sync_meanwhile, t);
 }
 
 static void call(struct run *t)
@@ -328,6 +346,8 @@ static void call(struct run *t)
 		do_forget(t);
 	else if (what < 96)
 		do_sync(t);
+	else if (what < 97)
+		set_disk(t, below(t, 2));
 	else if (what < 98)
 		sim_disk_set_room(t->disk, below(t, 2) ? UINT64_MAX : 9000 + below(t, t->options.bytes_max));
 	else {
@@ -350,6 +370,7 @@ static void start(struct run *t, uint64_t seed)
 	t->options.bytes_max = t->options.segment_bytes * (4 + below(t, 30)) + 2000;
 	t->disk = sim_disk_create();
 	t->spool = open_on(&t->options, t->disk);
+	set_disk(t, false);
 	t->now.done = sim_disk_log_length(t->disk);
 	promise_end(t);
 }
@@ -388,6 +409,8 @@ static uint64_t lose_at_random(struct run *t, uint64_t seed)
 			call(t);
 		spool_close(t->spool);
 		sim_disk_set_room(t->disk, UINT64_MAX);
+		set_disk(t, false);
+		sim_disk_before_records(t->disk, NULL, NULL);
 		size_t base = t->history[0].done, length = sim_disk_log_length(t->disk);
 		struct promise p = t->now;
 		size_t entry = length;
@@ -408,6 +431,7 @@ static uint64_t lose_at_random(struct run *t, uint64_t seed)
 			p.synced = p.appended;
 		}
 		adopt(t, image, &p);
+		set_disk(t, false);
 	}
 	spool_close(t->spool);
 	finish(t);

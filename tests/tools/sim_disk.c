@@ -8,7 +8,8 @@
 
 #include "router/base/buf.h"
 
-enum { NAMES_MAX = 256, FILES_MAX = 16, SECTOR = 512 };
+enum { NAMES_MAX = 256, FILES_MAX = 16, SECTOR = 512, RECORD_MAGIC = 4 };
+static const char record_magic[RECORD_MAGIC] = { 1, 'r', 'e', 'c' };
 
 enum kind { ENTRY_CREATE, ENTRY_REMOVE, ENTRY_WRITE, ENTRY_CUT, ENTRY_SYNC, ENTRY_SYNC_NAMES };
 
@@ -17,6 +18,7 @@ struct entry {
 	char name[32];         /* of create and remove */
 	size_t inode;
 	uint64_t offset;       /* of a write; the length of a cut */
+	bool dropped;          /* a sync failed: no later one makes it durable */
 	struct buf bytes;
 };
 
@@ -36,6 +38,9 @@ struct sim_disk {
 	size_t n_log, log_room;
 	uint64_t room, bytes_read;
 	bool fail_syncs;
+	const char *full_file;
+	void (*before_records)(void *context);
+	void *context;
 };
 
 uint64_t sim_random(uint64_t *seed)
@@ -208,9 +213,17 @@ static int sim_write(void *disk, int file, struct iovec *parts, int n, uint64_t 
 	int r = 0;
 	for (int i = 0; i < n; i++)
 		buf_add(&joined, parts[i].iov_base, parts[i].iov_len);
+	if (d->before_records && joined.len > RECORD_MAGIC && memcmp(joined.ptr, record_magic, RECORD_MAGIC) == 0)
+		d->before_records(d->context);
 	(void)pthread_mutex_lock(&d->lock);
 	assert(d->files[file].used);
 	size_t inode = d->files[file].inode;
+	int full = d->full_file ? name_find(d, d->full_file) : -1;
+	if (full >= 0 && d->names[full].inode == inode) {
+		(void)pthread_mutex_unlock(&d->lock);
+		buf_finish(&joined);
+		return -ENOSPC;
+	}
 	struct buf *content = &d->inodes[inode];
 	uint64_t grows = offset + joined.len > content->len ? offset + joined.len - content->len : 0;
 	if (d->room != UINT64_MAX && grows) {
@@ -239,12 +252,22 @@ static int sim_cut(void *disk, int file, uint64_t bytes)
 	return 0;
 }
 
+/* As Linux has it: what could not be written is clean from then on, there to be read, and no later sync writes it. */
+static void drop_unsynced(struct sim_disk *d, size_t inode)
+{
+	for (size_t i = d->n_log; i-- > 0 && !(d->log[i].kind == ENTRY_SYNC && d->log[i].inode == inode);)
+		if (d->log[i].kind == ENTRY_WRITE && d->log[i].inode == inode)
+			d->log[i].dropped = true;
+}
+
 static int sim_sync(void *disk, int file)
 {
 	struct sim_disk *d = disk;
 	(void)pthread_mutex_lock(&d->lock);
 	bool fail = d->fail_syncs;
-	if (!fail)
+	if (fail)
+		drop_unsynced(d, d->files[file].inode);
+	else
 		(void)log_add(d, ENTRY_SYNC, d->files[file].inode);
 	(void)pthread_mutex_unlock(&d->lock);
 	return fail ? -EIO : 0;
@@ -315,6 +338,17 @@ void sim_disk_set_room(struct sim_disk *d, uint64_t bytes)
 void sim_disk_fail_syncs(struct sim_disk *d, bool fail)
 {
 	d->fail_syncs = fail;
+}
+
+void sim_disk_fill(struct sim_disk *d, const char *name)
+{
+	d->full_file = name;
+}
+
+void sim_disk_before_records(struct sim_disk *d, void (*call)(void *context), void *context)
+{
+	d->before_records = call;
+	d->context = context;
 }
 
 uint64_t sim_disk_bytes_read(const struct sim_disk *d)
@@ -388,6 +422,8 @@ struct sim_disk *sim_disk_cut(const struct sim_disk *d, size_t entry, size_t byt
 static bool synced(const struct sim_disk *d, size_t i, size_t end)
 {
 	bool of_names = d->log[i].kind == ENTRY_CREATE || d->log[i].kind == ENTRY_REMOVE;
+	if (d->log[i].dropped)
+		return false;
 	for (size_t j = i + 1; j < end; j++)
 		if (of_names ? d->log[j].kind == ENTRY_SYNC_NAMES :
 			       d->log[j].kind == ENTRY_SYNC && d->log[j].inode == d->log[i].inode)

@@ -21,7 +21,12 @@ void sim_disk_destroy(struct sim_disk *);
 struct spool_files sim_disk_files(struct sim_disk *);
 
 void sim_disk_set_room(struct sim_disk *, uint64_t bytes); /* for all files together; UINT64_MAX at first */
-void sim_disk_fail_syncs(struct sim_disk *, bool fail);    /* every sync is -EIO */
+/* Every sync is -EIO, and what it should have made durable can be read, but is never made durable by a later one. */
+void sim_disk_fail_syncs(struct sim_disk *, bool fail);
+/* Writes to that file are -ENOSPC, also where it has bytes already, as on a file system that writes elsewhere; NULL: none. */
+void sim_disk_fill(struct sim_disk *, const char *name);
+/* Called in the appender's place just before records are written, to do what another thread might do then. NULL: nothing. */
+void sim_disk_before_records(struct sim_disk *, void (*call)(void *context), void *context);
 
 uint64_t sim_disk_bytes_read(const struct sim_disk *);     /* so far */
 

@@ -554,6 +554,118 @@ static void a_failed_fsync_is_final(void **state)
 	sim_disk_destroy(disk);
 }
 
+/* Main's sync, in another thread, between the begin of a segment and its first record. */
+static void sync_once(void *context)
+{
+	struct spool **s = context, *spool = *s;
+	*s = NULL;
+	if (spool)
+		assert_int_equal(spool_sync(spool), 0);
+}
+
+/* Of two segments that were forgotten the second one's removal survived a power cut, the first one's did not. */
+static void a_forgotten_segment_that_came_back_ends_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct sim_disk *disk = sim_disk_create();
+	struct spool *s = open_sim(&f->options, disk), *to_sync = s;
+	uint64_t position = 0;
+	char name[SEGMENT_NAME_ROOM];
+	size_t len;
+	append_many(s, 0, 20);
+	sim_disk_before_records(disk, sync_once, &to_sync);
+	append_many(s, 20, 23);
+	sim_disk_before_records(disk, NULL, NULL);
+	assert_int_equal(spool_sync(s), 0); /* 20 to 22 are settled */
+	segment_name(0, name);
+	struct buf first = { 0 };
+	const char *bytes = sim_disk_bytes(disk, name, &len);
+	buf_add(&first, bytes, len);
+	for (uint64_t i = 0; i < 20; i++)
+		position = take(s, i);
+	spool_forget(s, position);
+	assert_null(sim_disk_bytes(disk, name, &len));
+	spool_close(s);
+	sim_disk_put(disk, name, first.ptr, first.len);
+	s = open_sim(&f->options, disk);
+	struct spool_record r;
+	uint64_t last = 0;
+	int got;
+	while ((got = spool_next(s, &r, &position)) != -EAGAIN)
+		last = got == 0 ? r.seq : last;
+	assert_int_equal(last, 22);
+	spool_close(s);
+	buf_finish(&first);
+	sim_disk_destroy(disk);
+}
+
+/* A file system that writes elsewhere is full: what was forgotten goes, as far as what stays says that it was durable. */
+static void a_cursor_without_room_ends_nothing(void **state)
+{
+	struct fixture *f = *state;
+	struct sim_disk *disk = sim_disk_create();
+	struct spool *s = open_sim(&f->options, disk);
+	uint64_t position = 0;
+	char name[SEGMENT_NAME_ROOM];
+	size_t len;
+	sim_disk_fill(disk, "cursor");
+	append_many(s, 0, 25);
+	assert_int_equal(spool_sync(s), 0);
+	for (uint64_t i = 0; i < 20; i++)
+		position = take(s, i);
+	spool_forget(s, position);
+	spool_close(s); /* a kill */
+	s = open_sim(&f->options, disk);
+	assert_in_range(spool_state(s).records, 5, 25);
+	struct spool_record r;
+	while (spool_next(s, &r, &position) == 0)
+		if (r.seq < 20)
+			spool_forget(s, position);
+	assert_int_equal(r.seq, 24);
+	append_many(s, 25, 26);
+	assert_int_equal(spool_sync(s), 0);
+	segment_name(0, name);
+	assert_null(sim_disk_bytes(disk, name, &len)); /* its room is had again */
+	spool_close(s);
+	sim_disk_fill(disk, NULL);
+	s = open_sim(&f->options, disk);
+	assert_int_equal(spool_state(s).damaged, 0);
+	assert_int_equal(spool_state(s).records, 6);
+	for (uint64_t i = 20; i < 26; i++)
+		take(s, i);
+	at_end(s);
+	spool_close(s);
+	sim_disk_destroy(disk);
+}
+
+/* After a failed fsync the kernel says yes without writing: a new start must not take its word for what it reads. */
+static void what_a_failed_fsync_dropped_is_written_again(void **state)
+{
+	struct fixture *f = *state;
+	f->options.segment_bytes = 100000;
+	struct sim_disk *disk = sim_disk_create();
+	struct spool *s = open_sim(&f->options, disk);
+	append_many(s, 0, 5);
+	sim_disk_fail_syncs(disk, true);
+	assert_int_equal(spool_sync(s), -EIO);
+	spool_close(s);
+	sim_disk_fail_syncs(disk, false);
+	s = open_sim(&f->options, disk);
+	append_many(s, 5, 8);
+	assert_int_equal(spool_sync(s), 0);
+	spool_close(s);
+	for (uint64_t seed = 1; seed < 50; seed++) {
+		uint64_t used = seed;
+		struct sim_disk *image = sim_disk_lose(disk, sim_disk_log_length(disk), &used);
+		s = open_sim(&f->options, image);
+		for (uint64_t i = 0; i < 8; i++)
+			take(s, i);
+		spool_close(s);
+		sim_disk_destroy(image);
+	}
+	sim_disk_destroy(disk);
+}
+
 static void opening_reads_the_newest_segments_only(void **state)
 {
 	struct fixture *f = *state;
@@ -775,6 +887,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_record_that_never_fits_is_refused_for_ever, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_full_disk_leaves_nothing_half_written, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failed_fsync_is_final, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_forgotten_segment_that_came_back_ends_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_cursor_without_room_ends_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_a_failed_fsync_dropped_is_written_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(opening_reads_the_newest_segments_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_newer_or_foreign_is_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_its_cursor_all_comes_again, setup, teardown),
