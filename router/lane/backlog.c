@@ -365,9 +365,10 @@ int backlog_work(struct backlog *b, int wait_ms)
 	int64_t left_ms = INT64_MAX;
 	if (!b)
 		return wait_ms;
-	if (!b->behind && is_late(b, &left_ms))
+	if (!b->behind && is_late(b, &left_ms)) {
 		fall_behind(b);
-	else if (!b->behind && b->full && clock_steady_ms() >= b->full_next_ms)
+		wait_ms = 0; /* from the next look on pushes wake it */
+	} else if (!b->behind && b->full && clock_steady_ms() >= b->full_next_ms)
 		say_room(b);
 	if (b->behind)
 		(void)store(b);

@@ -43,7 +43,7 @@ static void flush_sink(struct sink *sink)
 
 static void wait_sink(struct sink *sink, int timeout_ms)
 {
-	stub_sink_wait(sink, timeout_ms > 5 ? 5 : timeout_ms);
+	stub_sink_wait(sink, timeout_ms > 5 && !play.sleeps ? 5 : timeout_ms);
 }
 
 static const struct output_ops ops = {
@@ -75,7 +75,7 @@ void rig_setup_spool(struct rig *r, uint64_t share, int guarantee, uint64_t spoo
 {
 	struct err err;
 	memset(r, 0, sizeof *r);
-	play.blocked = play.refuse = false;
+	play.blocked = play.refuse = play.sleeps = false;
 	play.at_once = UINT32_MAX;
 	play.taken = play.flushed = 0;
 	play.pause_ms = 0;

@@ -17,6 +17,7 @@
 extern struct play {
 	_Atomic bool blocked;      /* takes nothing */
 	_Atomic bool refuse;       /* refuses instead of delivering */
+	_Atomic bool sleeps;       /* waits for as long as the lane says, and does not look what the test says */
 	_Atomic uint32_t at_once;  /* most records a put takes */
 	_Atomic int pause_ms;      /* how long a put takes */
 	_Atomic uint64_t stop_at;  /* takes nothing once it took so many; 0: goes on */

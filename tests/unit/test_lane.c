@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <pthread.h>
 
+#include "router/base/clock.h"
 #include "router/lane/progress.h"
 
 enum { RUN = 7 };
@@ -144,6 +145,27 @@ static void a_stalled_lane_spools_and_keeps_the_order(void **state)
 	rig_wait(rig_idle, &r);
 	assert_int_equal(play.order[52], '!');
 	rig_teardown(&r);
+}
+
+/* One that was just given to the spool by a lane whose sink stands still sleeps for a second; a push must wake it. */
+static void a_push_behind_what_is_spooled_wakes_the_lane(void **state)
+{
+	int64_t fastest = INT64_MAX;
+	(void)state;
+	for (int i = 0; i < 3; i++) {
+		struct rig r;
+		rig_setup_spool(&r, 150, AT_LEAST_ONCE, 64 << 20);
+		play.blocked = play.sleeps = true;
+		assert_int_equal(rig_push(&r, "a"), 0);
+		rig_wait(rig_settled, &r);
+		const int64_t start = clock_steady_ms();
+		assert_int_equal(rig_push(&r, "b"), 0);
+		rig_wait(rig_settled, &r);
+		const int64_t took = clock_steady_ms() - start;
+		fastest = took < fastest ? took : fastest;
+		rig_teardown(&r);
+	}
+	assert_in_range(fastest, 0, 500);
 }
 
 static void what_is_spooled_outlives_the_lane(void **state)
@@ -309,6 +331,7 @@ int main(void)
 		cmocka_unit_test(best_effort_drops_and_counts),
 		cmocka_unit_test(stopping_leaves_spans_open),
 		cmocka_unit_test(a_stalled_lane_spools_and_keeps_the_order),
+		cmocka_unit_test(a_push_behind_what_is_spooled_wakes_the_lane),
 		cmocka_unit_test(what_is_spooled_outlives_the_lane),
 		cmocka_unit_test(what_was_delivered_and_not_synced_comes_again),
 		cmocka_unit_test(a_slow_lane_holds_its_input_for_a_while_only),
