@@ -16,8 +16,9 @@ import time
 
 import pytest
 
+from collector import Collector
 from harness import AT_END, PATIENCE_S, STARTED, wait_for
-from test_chaos import VERBS, event, wanted
+from test_chaos import VERBS, event, ids, wanted
 from test_exactly_once import stored, stored_so_far
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
@@ -120,20 +121,41 @@ def check_once_each(broker, prefix, count):
         by_key = collections.defaultdict(list)
         for m, audit_id in zip(messages, found):
             by_key[m.key].append(audit_id)
-        for key, ids in by_key.items():
-            assert ids == sorted(ids), f'{class_}: order of {key}'
+        for key, in_order in by_key.items():
+            assert in_order == sorted(in_order), f'{class_}: order of {key}'
 
 
-def finish(pool, broker, prefix, source):
+def finish(pool, broker, prefix, source, beside=lambda: True):
+    """Lets the routers come to the end of what was written, there and beside it, and end."""
     source.end()
 
     def all_there():
         pool.supervise()
-        return all({json.loads(m.value)['auditID'] for m in stored_so_far(broker, prefix, class_)} == wanted(source.written, class_)
-                   for *_, class_ in VERBS)
+        return beside() and all(
+            {json.loads(m.value)['auditID'] for m in stored_so_far(broker, prefix, class_)} == wanted(source.written, class_)
+            for *_, class_ in VERBS)
     wait_for(all_there, 'every event at the output')
     assert pool.end() == [0] * len(pool.processes), '\n'.join(pool.text(i)[-1000:] for i in range(len(pool.processes)))
     check_once_each(broker, prefix, source.written)
+
+
+def kill_again_and_again(pool, randomness, rounds):
+    for _ in range(rounds):
+        time.sleep(randomness.uniform(0.5, 2.5))    # the point of the kill, not a wait for something
+        pool.supervise()
+        victim = randomness.randrange(len(pool.processes))
+        pool.kill(victim)
+        time.sleep(randomness.choice((0, 0.5, 2)))
+        pool.begin(victim)
+
+
+def start(router, broker, prefix, n, more=''):
+    broker.admin('create', f'{prefix}.raw', 'partitions=6')
+    source, pool = Source(broker, f'{prefix}.raw', 0.01), Pool(router, broker, prefix, n, more)
+    source.start()
+    for i in range(n):
+        pool.begin(i)
+    return source, pool
 
 
 def test_much_more_than_memory_of_clusters_by_turns(router, broker, prefix):
@@ -146,25 +168,31 @@ def test_much_more_than_memory_of_clusters_by_turns(router, broker, prefix):
                        input=lines.encode(), check=True)
     config = CONFIG.format(state='state', brokers=broker.bootstrap, prefix=prefix, more='').replace(
         f'topics: [{prefix}.raw]', "topics: ['^%s.raw.*']\n    cluster_from: topic" % prefix.replace('.', r'\.'))
-    done = router('run', '--once', '-c', router.write('c.yaml', 'memory_max: 4MiB\n' + config), timeout=120)
+    done = router('run', '--once', '-c', router.write('c.yaml', 'memory_max: 4MiB\nonce_wait: 120s\n' + config))
     assert done.returncode == 0, done.stderr
     check_once_each(broker, prefix, count)
 
 
 def test_three_routers_killed_again_and_again(router, broker, prefix):
     print(f'CHAOS_SEED={SEED}')
-    randomness = random.Random(SEED)
-    broker.admin('create', f'{prefix}.raw', 'partitions=6')
-    source, pool = Source(broker, f'{prefix}.raw', 0.01), Pool(router, broker, prefix, 3)
-    source.start()
-    for i in range(3):
-        pool.begin(i)
-    for _ in range(ROUNDS):
-        time.sleep(randomness.uniform(0.5, 2.5))    # the point of the kill, not a wait for something
-        pool.supervise()
-        victim = randomness.randrange(3)
-        pool.kill(victim)
-        time.sleep(randomness.choice((0, 0.5, 2)))
-        pool.begin(victim)
+    source, pool = start(router, broker, prefix, 3)
+    kill_again_and_again(pool, random.Random(SEED), ROUNDS)
     finish(pool, broker, prefix, source)
     print(f'{source.written} events, {pool.fallen} routers that ended by themselves')
+
+
+def test_an_http_output_beside_it_loses_nothing(router, broker, prefix):
+    """What is no part of the transactions gets everything at least once; Kafka's own output is not disturbed by it."""
+    print(f'CHAOS_SEED={SEED}')
+    with Collector() as collector:
+        beside = ('  siem: {type: http, url: "%s", batch_events: 50, batch_wait: 20ms, spool_after: 100ms}\n'
+                  % collector.url('/siem/{class}'))
+        source, pool = start(router, broker, prefix, 2, beside)
+        kill_again_and_again(pool, random.Random(SEED), max(2, ROUNDS // 2))
+
+        def posted():
+            return all(set(ids(collector.lines(f'/siem/{class_.lower()}'))) == wanted(source.written, class_)
+                       for *_, class_ in VERBS)
+        finish(pool, broker, prefix, source, posted)
+        again = sum(len(lines) - len(set(lines)) for lines in (collector.lines(f'/siem/{c.lower()}') for *_, c in VERBS))
+    print(f'{source.written} events, {again} of them came to the collector once more')
