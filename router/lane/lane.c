@@ -370,6 +370,7 @@ static void wait_for_room(struct lane *l, uint64_t pins, struct patience *patien
 	const int64_t start = clock_steady_ms();
 	const bool slow = is_slow(l, start) && !l->backlogged;
 	const int64_t may_wait = room_wait(l, slow, patience, start);
+	l->n_waiting++;
 	while (!l->stopping && !queue_has_room(l, pins)) {
 		if (!l->spool_at_ms || l->spool_at_ms > start + may_wait) {
 			l->spool_at_ms = start + may_wait;
@@ -380,7 +381,8 @@ static void wait_for_room(struct lane *l, uint64_t pins, struct patience *patien
 		if (pthread_cond_timedwait(&l->room, &l->mutex, &until) == ETIMEDOUT)
 			log_limited(LOG_WARN, l->fields, "the lane is full: its inputs wait for it");
 	}
-	l->spool_at_ms = 0;
+	if (--l->n_waiting == 0) /* the others still wait, and no longer than until then */
+		l->spool_at_ms = 0;
 	if (slow)
 		patience->spent_ms += clock_steady_ms() - start;
 }

@@ -46,7 +46,8 @@ struct lane {
 	bool asleep;                        /* the worker waits for the queue: a push must wake it */
 	bool napping;                       /* it looks at the queue by itself in a moment: only a full one must wake it */
 	bool finishing, stopping;
-	int64_t spool_at_ms;                /* an input waits for room, and does no longer than until then; 0: none does */
+	int64_t spool_at_ms;                /* inputs wait for room, and do no longer than until then; 0: none does */
+	unsigned n_waiting;                 /* so many inputs */
 	int64_t rate_ms[2];                 /* two moments, half a second apart or more, ... */
 	uint64_t rate_bytes[2];             /* ... and what had been delivered then */
 	char trouble[LANE_TROUBLE_ROOM];    /* "": runs well */
