@@ -129,7 +129,7 @@ static const struct input_ops *const ops = &input_kafka;
 
 static void router_init(struct router *r, const char *topic)
 {
-	*r = (struct router){ .brokers = VIEW("embedded"), .config = { .max_event_bytes = 1000, .once_wait_ms = 20000 } };
+	*r = (struct router){ .brokers = VIEW("embedded"), .config = { .max_event_bytes = 1000, .once_wait_ms = 120000 } };
 	r->topics[0] = view_of(topic);
 	r->pairs[0] = (struct text_pair){ .key = (char *)"fetch.wait.max.ms", .value = (char *)"10" };
 	r->pairs[1] = (struct text_pair){ .key = (char *)"heartbeat.interval.ms", .value = (char *)"100" };
