@@ -58,7 +58,7 @@ static inline rd_kafka_t *open_idempotent(const char *brokers, int queue_message
 	return open_client(RD_KAFKA_PRODUCER, conf);
 }
 
-/* One of `group`, from the topic's beginning; commits nothing by itself. */
+/* One of `group`, from the topic's beginning, which fetches as the router does; commits nothing by itself. */
 static inline rd_kafka_t *open_consumer(const char *brokers, const char *topic, const char *group)
 {
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
@@ -67,6 +67,7 @@ static inline rd_kafka_t *open_consumer(const char *brokers, const char *topic, 
 	set(conf, "auto.offset.reset", "earliest");
 	set(conf, "enable.auto.commit", "false");
 	set(conf, "partition.assignment.strategy", "cooperative-sticky");
+	set(conf, "fetch.max.bytes", "4194304");
 	set(conf, "socket.nagle.disable", "true");
 	rd_kafka_t *rk = open_client(RD_KAFKA_CONSUMER, conf);
 	(void)rd_kafka_poll_set_consumer(rk);
