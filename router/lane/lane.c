@@ -27,6 +27,7 @@
 enum {
 	WAIT_MS = 1000,          /* the longest sleep of a worker with nothing to do */
 	NAP_MS = 2,              /* of a worker that has just worked: pushes meanwhile do not wake it one by one */
+	NAP_BEHIND_MS = 4,       /* and of one that has just put something into its spool: nobody waits for it */
 	NAP_PART = 2,            /* but one that fills the queue to a half does */
 	ROOM_WAIT_MS = 500,      /* how long an input waits for room in the queue of a lane that could spool, ... */
 	FIRST_WAIT_MS = 200,     /* ... so long for the first outcome that it ever gets: connecting takes its time, */
@@ -162,9 +163,13 @@ static bool next_batch(struct lane *l, bool *ret_finishing)
 	bool stopping = l->stopping, direct = !backlog_behind(l->backlog);
 	if (!stopping && wanted && direct && !l->current)
 		l->current = queue_pop(l);
-	l->nap_ms = nap(l, direct && !l->head && !l->current);
-	/* Behind, every push is news for the backlog; else only one that finds nothing to do is. */
-	l->asleep = !direct || (!l->head && !l->current && l->nap_ms == 0);
+	if (direct) {
+		l->nap_ms = nap(l, !l->head && !l->current);
+		l->asleep = !l->head && !l->current && l->nap_ms == 0;
+	} else {
+		l->nap_ms = l->head && !stopping ? NAP_BEHIND_MS : 0; /* the queue is emptied before it */
+		l->asleep = l->nap_ms == 0;
+	}
 	l->napping = l->nap_ms > 0;
 	*ret_finishing = l->finishing && !l->current && !l->head;
 	(void)pthread_mutex_unlock(&l->mutex);
