@@ -4,7 +4,9 @@ What one lane's trouble costs the others, and what a full spool costs: `lanes` a
 lanes   A run with two live outputs, files and an HTTP collector, beside a third one that is dead, or slow. First at full speed: a
         log that is there, against a file output in the third one's place. Then the highest rate at which a log can grow and
         be delivered; and at half of it, block by block, each block ending in four marked events (one a class): how long each
-        mark takes from its write to each live output, and how much arrives, against nothing in the third one's place.
+        mark takes from its write to each live output, and how much arrives, against nothing in the third one's place, which
+        is measured before and after the others of a round. What the disk and the cores take by themselves is told by a program
+        that only writes as many bytes and syncs them ten times a second (`bare writer`), beside nothing in the third one's place.
 spool   Every lane dead: 10 GiB on disk, the memory that took, and how long the next start takes until the first event is safe.
 """
 import contextlib
@@ -17,6 +19,7 @@ import signal
 import socket
 import statistics
 import subprocess
+import sys
 import threading
 import time
 
@@ -42,6 +45,7 @@ DEAD = {
     'slow': "  dead: { type: http, url: 'http://127.0.0.1:SLOW/', batch_events: 25, spool: { max: 16GiB } }\n",
     'no broker': "  dead: { type: kafka, brokers: ['127.0.0.1:1'], topic: 't.{class}', spool: { max: 16GiB } }\n",
 }
+NOTHING, BARE = 'nothing', 'bare writer'
 FILE = "  other: { type: file, path: 'other/{class}.ndjson' }\n"
 REQUESTS = (('create', 'pods', ''), ('list', 'pods', ''), ('get', 'pods', 'log'), ('update', 'pods', 'status'))
 
@@ -249,9 +253,36 @@ def quantiles(delays):
     return {'median_ms': 1e3 * statistics.median(delays), 'p99_ms': 1e3 * delays[int(len(delays) * 0.99)], 'n': len(delays)}
 
 
-def paced(bench, options, other, rate, log):
+def write_bare(path, rate):
+    """As many bytes as a dead lane would write, with as many syncs, until it is killed."""
+    block = b'x' * int(rate * BLOCK_S)
+    with open(path, 'wb', buffering=0) as out:
+        def sync():
+            while True:
+                time.sleep(0.1)
+                os.fdatasync(out.fileno())
+        threading.Thread(target=sync, daemon=True).start()
+        start, n = time.monotonic(), 0
+        while True:
+            out.write(block)
+            n += 1
+            time.sleep(max(0, start + n * BLOCK_S - time.monotonic()))
+
+
+@contextlib.contextmanager
+def bare_writer(path, rate):
+    process = subprocess.Popen([sys.executable, __file__, path, str(rate)])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
+def paced(bench, options, name, rate, log):
     """At this rate for a while: delays at both live outputs, after the first fifth, and the rate at which all arrived."""
-    with Run(bench, options.folder / 'lanes', other) as r:
+    with Run(bench, options.folder / 'lanes', DEAD.get(name, '')) as r, \
+            bare_writer(r.folder / 'bare', rate) if name == BARE else contextlib.nullcontext():
         r.start()
         start = time.monotonic()
         times, samples, written = write_paced(r, log, rate, options.seconds)
@@ -283,40 +314,71 @@ def middle(rounds):
     return statistics.median(rounds)
 
 
-def lanes(bench, options):
-    result = {'full_speed': {}, 'half_rate': {}}
+DELAYS = [(out, quantile) for out in ('file', 'http') for quantile in ('median_ms', 'p99_ms')]
+
+
+def to_nothing(rounds, nothing):
+    """
+    Of each number the ratio to nothing beside it, in the middle of the rounds, the lowest and the highest. `nothing` has two runs a
+    round: the first and the last.
+    """
+    def of(value):
+        ratios = [2 * value(one) / (value(nothing[2 * i]) + value(nothing[2 * i + 1])) for i, one in enumerate(rounds)]
+        return [statistics.median(ratios), min(ratios), max(ratios)]
+    return {'throughput': of(lambda one: one['bytes_per_s']),
+            **{f'{out}_{quantile[:-3]}': of(lambda one, o=out, q=quantile: one[o][q]) for out, quantile in DELAYS}}
+
+
+def print_half(rate, name, one, ratios):
+    def said(key):
+        return '{:.2f} ({:.2f}-{:.2f})'.format(*ratios[key])
+    print(f'  {rate / 1e6:.0f} MB/s, beside {name:12}{one["bytes_per_s"] / 1e6:5.0f} MB/s x {ratios["throughput"][0]:.2f}  '
+          + '  '.join(f'{out} {"median" if quantile == "median_ms" else "99 %"} {one[out][quantile]:.1f} ms x {said(f"{out}_{quantile[:-3]}")}'
+                      for out, quantile in DELAYS) + f'  {one["rss_mib"]:.0f} MiB', flush=True)
+
+
+def half_rate(bench, options, rate, log):
+    taken = {name: [] for name in (*DEAD, BARE)}
+    for _ in range(options.rounds):
+        for name in (*taken, NOTHING):
+            taken[name].append(paced(bench, options, name, rate, log))
+    result, nothing = {}, taken.pop(NOTHING)
+    again = to_nothing(nothing[1::2], [one for one in nothing[::2] for _ in range(2)])
+    result[NOTHING] = {**middle(nothing), 'to_nothing': again}
+    print_half(rate, NOTHING, result[NOTHING], again)
+    for name, rounds in taken.items():
+        ratios = to_nothing(rounds, nothing)
+        result[name] = {**middle(rounds), 'to_nothing': ratios}
+        print_half(rate, name, result[name], ratios)
+    return result
+
+
+def at_full_speed(bench, options):
     kinds = {'a file output': FILE, **DEAD}
-    seconds = {name: [] for name in kinds}
+    taken = {name: [] for name in kinds}
     for _ in range(options.rounds):
         for name, other in kinds.items():
-            seconds[name].append(full_speed(bench, options, other))
-    size = options.log_small.stat().st_size
-    for name in kinds:
-        result['full_speed'][name] = {'best_s': min(one['wall_s'] for one in seconds[name]), **middle(seconds[name])}
-    base = result['full_speed']['a file output']['wall_s']
-    for name, one in result['full_speed'].items():
-        one['to_file'] = one['wall_s'] / base
-        print(f'  full speed, beside {name:14}{one["wall_s"]:7.2f} s  {size / one["wall_s"] / 1e6:6.0f} MB/s  {one["rss_mib"]:5.0f} MiB  '
-              f'spooled {one["spooled"] / 1e6:6.0f} MB  {one["to_file"]:5.2f} x a file output in its place', flush=True)
-    log = options.log_small.read_bytes()
-    fastest = max(paced(bench, options, '', None, log)['bytes_per_s'] for _ in range(options.rounds))
-    rate = fastest / 2
-    result['highest_bytes_per_s'] = fastest
-    print(f'  highest rate, written while it is read: {fastest / 1e6:.0f} MB/s', flush=True)
-    taken = {name: [] for name in DEAD}
-    for _ in range(options.rounds):
-        for name, other in DEAD.items():
-            taken[name].append(paced(bench, options, other, rate, log))
-    base = middle(taken['nothing'])
+            taken[name].append(full_speed(bench, options, other))
+    size, result = options.log_small.stat().st_size, {}
+    files = [one['wall_s'] for one in taken['a file output']]
     for name, rounds in taken.items():
-        one = result['half_rate'][name] = middle(rounds)
-        one['to_nothing'] = {
-            'throughput': one['bytes_per_s'] / base['bytes_per_s'],
-            **{f'{out}_{q}': one[out][f'{q}_ms'] / base[out][f'{q}_ms'] for out in ('file', 'http') for q in ('median', 'p99')}}
-        print(f'  {rate / 1e6:.0f} MB/s, beside {name:10}{one["bytes_per_s"] / 1e6:5.0f} MB/s ({one["to_nothing"]["throughput"]:.2f})  '
-              + '  '.join(f'{out}: median {one[out]["median_ms"]:.1f} ms ({one["to_nothing"][out + "_median"]:.2f}), 99 % '
-                          f'{one[out]["p99_ms"]:.1f} ms ({one["to_nothing"][out + "_p99"]:.2f})' for out in ('file', 'http'))
-              + f'  {one["rss_mib"]:.0f} MiB', flush=True)
+        ratios = [one['wall_s'] / base for one, base in zip(rounds, files)]
+        one = result[name] = {'best_s': min(r['wall_s'] for r in rounds), **middle(rounds),
+                              'to_file': [statistics.median(ratios), min(ratios), max(ratios)]}
+        print(f'  full speed, beside {name:14}{one["wall_s"]:7.2f} s  {size / one["wall_s"] / 1e6:6.0f} MB/s  {one["rss_mib"]:5.0f} MiB  '
+              f'spooled {one["spooled"] / 1e6:6.0f} MB  x {"{:.2f} ({:.2f}-{:.2f})".format(*one["to_file"])} of a file output in its place',
+              flush=True)
+    return result
+
+
+def lanes(bench, options):
+    result = {'full_speed': at_full_speed(bench, options)}
+    log = options.log_small.read_bytes()
+    fastest = statistics.median(paced(bench, options, NOTHING, None, log)['bytes_per_s'] for _ in range(3))
+    result['highest_bytes_per_s'] = fastest
+    print(f'  highest rate, written while it is read: {fastest / 1e6:.0f} MB/s (the middle of three)', flush=True)
+    result['half_rate'] = half_rate(bench, options, fastest / 2, log)
+    print('  ratios: the middle of the rounds, the lowest and the highest; of nothing to itself, the last run to the first one of a round')
     print('  goal: at half the rate all within 10 % of nothing beside them; at full speed no slower than a file output in its place')
     return result
 
@@ -422,3 +484,7 @@ def spool(bench, options):
     if held < wanted:
         raise Failed(f'{held} bytes spooled of {wanted}')
     return result
+
+
+if __name__ == '__main__':
+    write_bare(sys.argv[1], float(sys.argv[2]))

@@ -43,8 +43,9 @@ def event(number):
 class Writer(threading.Thread):
     """Appends events to a log and rotates it as lumberjack does: rename, create."""
 
-    def __init__(self, path, rotate_every, pause):
+    def __init__(self, path, rotate_every, pause, allowed=None):
         super().__init__(daemon=True)
+        self.allowed = allowed   # events; it waits when it has written so many; None: no end
         self.path, self.rotate_every, self.pause = path, rotate_every, pause
         self.written = self.rotations = 0
         self.ending = threading.Event()
@@ -58,6 +59,8 @@ class Writer(threading.Thread):
     def run(self):
         out = open(self.path, 'ab', buffering=0)
         while not self.ending.wait(self.pause):
+            if self.allowed is not None and self.written >= self.allowed:
+                continue
             lines = ''.join(event(n) + '\n' for n in range(self.written, self.written + 40))
             out.write(lines.encode())
             self.written += 40
@@ -107,6 +110,8 @@ def check_accounts(text):
 
 
 IN_FLIGHT, BATCH = 2, 50
+EVENTS_A_ROUND = 1600
+FOUND_S = 60 + ROUNDS   # until every event has arrived, and is found: reading what came takes longer with each round
 CONFIG = '''
 state_dir: state
 shutdown_wait: {wait}
@@ -187,10 +192,11 @@ class Kafka:
 def kill_often(router, collector, randomness, kafka, rounds):
     """Returns the Run, in its last process, which is left alone, and the writer, which has ended."""
     (router.folder / 'audit.log').touch()
-    writer = Writer(router.folder / 'audit.log', rotate_every=800, pause=0.01)
+    writer = Writer(router.folder / 'audit.log', rotate_every=800, pause=0.01, allowed=0)
     writer.start()
-    run = Run(router)
+    run, start = Run(router), time.monotonic()
     for number in range(rounds):
+        writer.allowed = (number + 1) * EVENTS_A_ROUND   # a slow machine shall not mean a longer log
         inject(collector, randomness)
         run.begin()
         if kafka and number % 20 == 3:
@@ -202,6 +208,7 @@ def kill_often(router, collector, randomness, kafka, rounds):
         if kafka and not kafka.broker.process:
             kafka.broker.start()
             kafka.deaths += 1
+        print(f'round {number + 1} of {rounds}: {writer.written} events, {time.monotonic() - start:.0f} s', flush=True)
     writer.end()
     collector.heal()
     run.begin()

@@ -8,7 +8,7 @@
 
 #include "router/base/buf.h"
 
-enum { NAMES_MAX = 256, FILES_MAX = 16, SECTOR = 512, RECORD_MAGIC = 4 };
+enum { NAMES_MAX = 256, FILES_MAX = 32, SECTOR = 512, RECORD_MAGIC = 4 };
 static const char record_magic[RECORD_MAGIC] = { 1, 'r', 'e', 'c' };
 
 enum kind { ENTRY_CREATE, ENTRY_REMOVE, ENTRY_WRITE, ENTRY_CUT, ENTRY_SYNC, ENTRY_SYNC_NAMES };

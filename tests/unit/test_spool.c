@@ -346,12 +346,12 @@ static void a_new_segment_waits_for_no_disk(void **state)
 	struct spool *s = open_sim(&f->options, disk);
 	uint64_t position;
 	sim_disk_fail_syncs(disk, true);
-	append_many(s, 0, 45);
-	assert_int_equal(spool_state(s).records, 45);
-	uint64_t n = 45;
+	append_many(s, 0, 125);
+	assert_int_equal(spool_state(s).records, 125);
+	uint64_t n = 125;
 	while (append(s, n, &position) == 0)
 		n++;
-	assert_in_range(n, 46, 70);
+	assert_in_range(n, 126, 140);
 	spool_close(s);
 	sim_disk_fail_syncs(disk, false);
 	s = open_sim(&f->options, disk);
