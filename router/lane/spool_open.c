@@ -193,7 +193,7 @@ static int scan_and_cut(struct spool *s, struct segment *g, bool last, uint64_t 
 static int recover_segment(struct spool *s, struct segment *g, bool last, uint64_t durable, bool *ret_torn, struct err *err)
 {
 	enum segment_header_state state;
-	struct segment_tail tail = { g->first, s->next_number };
+	struct segment_tail tail = { g->first, s->next_number, s->told };
 	const uint64_t end = g->end;
 	int r = read_header(s, g, &state, &tail.number, err);
 	if (r < 0)
@@ -213,6 +213,7 @@ static int recover_segment(struct spool *s, struct segment *g, bool last, uint64
 		return fail(s, err, name, r, "cannot be cut to its last whole record");
 	}
 	s->next_number = tail.number;
+	s->told = tail.durable;
 	*ret_torn = g->end < end;
 	return state == SEGMENT_GOOD || tail.end > g->first || g->first < durable;
 }

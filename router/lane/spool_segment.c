@@ -244,7 +244,7 @@ void segment_scan(struct window *w, uint64_t first, uint64_t end, uint64_t durab
 		enum frame_state state = segment_frame(w, first, at, end, &f, &r);
 		if (state == FRAME_LOST || (state == FRAME_DAMAGED && at + f.size > durable))
 			return;
-		*tail = (struct segment_tail){ at + f.size, f.number + 1 };
+		*tail = (struct segment_tail){ at + f.size, f.number + 1, state == FRAME_GOOD ? f.durable : tail->durable };
 	}
 }
 

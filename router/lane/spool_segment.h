@@ -137,6 +137,7 @@ bool segment_number(const struct spool_files *, int file, uint64_t first, uint64
 struct segment_tail {
 	uint64_t end;       /* position; after it come bytes that a crash tore */
 	uint64_t number;    /* of the record that will be appended there */
+	uint64_t durable;   /* what the last good record before it says */
 };
 /* Goes on from *tail, where a record starts, to the first one that is torn: damaged, and not durable. A lost one ends it in any case. */
 void segment_scan(struct window *, uint64_t first, uint64_t end, uint64_t durable, struct segment_tail *tail);

@@ -409,6 +409,7 @@ static uint64_t lose_at_random(struct run *t, uint64_t seed)
 			call(t);
 		spool_close(t->spool);
 		sim_disk_set_room(t->disk, UINT64_MAX);
+		const bool cursor_full = t->cursor_full;
 		set_disk(t, false);
 		sim_disk_before_records(t->disk, NULL, NULL);
 		size_t base = t->history[0].done, length = sim_disk_log_length(t->disk);
@@ -429,9 +430,10 @@ static uint64_t lose_at_random(struct run *t, uint64_t seed)
 		} else {
 			p = t->now;
 			p.synced = p.appended;
+			sim_disk_fill(t->disk, cursor_full ? "cursor" : NULL);
 		}
 		adopt(t, image, &p);
-		set_disk(t, false);
+		set_disk(t, cursor_full);
 	}
 	spool_close(t->spool);
 	finish(t);

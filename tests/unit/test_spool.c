@@ -638,6 +638,37 @@ static void a_cursor_without_room_ends_nothing(void **state)
 	sim_disk_destroy(disk);
 }
 
+/* The same after a start: what the records say is enough. */
+static void a_start_without_room_for_the_cursor_gets_room_back(void **state)
+{
+	struct fixture *f = *state;
+	struct sim_disk *disk = sim_disk_create();
+	struct spool *s = open_sim(&f->options, disk);
+	uint64_t position = 0;
+	char name[SEGMENT_NAME_ROOM];
+	size_t len;
+	sim_disk_fill(disk, "cursor");
+	append_many(s, 0, 20);
+	assert_int_equal(spool_sync(s), 0);
+	append_many(s, 20, 25);
+	spool_close(s);
+	s = open_sim(&f->options, disk);
+	for (uint64_t i = 0; i < 20; i++)
+		position = take(s, i);
+	spool_forget(s, position);
+	for (uint64_t first = 0; first < 2000; first += 1000) {
+		segment_name(first, name);
+		assert_null(sim_disk_bytes(disk, name, &len));
+	}
+	spool_close(s);
+	s = open_sim(&f->options, disk);
+	for (uint64_t i = 20; i < 25; i++)
+		take(s, i);
+	at_end(s);
+	spool_close(s);
+	sim_disk_destroy(disk);
+}
+
 /* After a failed fsync the kernel says yes without writing: a new start must not take its word for what it reads. */
 static void what_a_failed_fsync_dropped_is_written_again(void **state)
 {
@@ -889,6 +920,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(a_failed_fsync_is_final, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_forgotten_segment_that_came_back_ends_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_cursor_without_room_ends_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_start_without_room_for_the_cursor_gets_room_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_a_failed_fsync_dropped_is_written_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(opening_reads_the_newest_segments_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_newer_or_foreign_is_refused, setup, teardown),
