@@ -160,7 +160,7 @@ def start(router, broker, prefix, n, more=''):
 
 def test_much_more_than_memory_of_clusters_by_turns(router, broker, prefix):
     """A transaction ends between two pieces of what is read, and never holds the memory that the next piece waits for."""
-    count, clusters = 18000, ('a', 'b', 'c')
+    count, clusters = 12000, ('a', 'b', 'c')
     for k, cluster in enumerate(clusters):
         broker.admin('create', f'{prefix}.raw.{cluster}', 'partitions=2')
         lines = ''.join(f'u{n % KEYS}\t{keyed(n)}\n' for n in range(k, count, len(clusters)))
