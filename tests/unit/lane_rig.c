@@ -153,8 +153,8 @@ int rig_push_misfit(struct rig *r, const char *text, const char *misfit)
 void rig_wait(bool (*done)(struct rig *), struct rig *r)
 {
 	for (int i = 0; i < 120000 && !done(r); i++) {
-		if (!r->main_away)
-			assert_int_equal(lane_sync(r->lane), 0);
+		int e = r->main_away ? 0 : lane_sync(r->lane);
+		assert_true(e == 0 || e == -EFBIG); /* where a test lets files grow no further: main tries again, too */
 		(void)poll(NULL, 0, 1);
 	}
 	assert_true(done(r));
