@@ -421,7 +421,7 @@ def main():
     parser.add_argument('--log', type=pathlib.Path, help='this log instead of a generated one')
     parser.add_argument('--seed', type=int, default=1)
     parser.add_argument('--rounds', type=int, default=5)
-    parser.add_argument('--seconds', type=float, default=3, help='of each run at half the rate, in `lanes` (default: %(default)s)')
+    parser.add_argument('--seconds', type=float, default=4, help='of each run at half the rate, in `lanes` (default: %(default)s)')
     parser.add_argument('--spool-bytes', type=int, default=10 << 30, help='in `spool` (default: 10 GiB)')
     parser.add_argument('--connections', type=int, default=8, help='webhook: clients at once (default: %(default)s)')
     parser.add_argument('--requests', type=int, default=1500, help='webhook: bodies of 400 events a round (default: %(default)s)')

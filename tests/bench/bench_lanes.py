@@ -25,6 +25,7 @@ import time
 
 LOWER = ('admin_activity', 'admin_read', 'data_read', 'data_write')
 BLOCK_S = 0.01
+START_S = 1         # what a dead output costs once, at the start, is not in the delays
 AHEAD = 64 << 20    # how far an unpaced writer runs ahead
 FAST_BLOCK = 4 << 20
 HEAD = """\
@@ -280,7 +281,7 @@ def bare_writer(path, rate):
 
 
 def paced(bench, options, name, rate, log):
-    """At this rate for a while: delays at both live outputs, after the first fifth, and the rate at which all arrived."""
+    """At this rate for a while: delays at both live outputs, after the first fifth and second, and the rate at which all arrived."""
     with Run(bench, options.folder / 'lanes', DEAD.get(name, '')) as r, \
             bare_writer(r.folder / 'bare', rate) if name == BARE else contextlib.nullcontext():
         r.start()
@@ -300,7 +301,7 @@ def paced(bench, options, name, rate, log):
         finally:
             stop.set()
             sampler.join()
-        first = len(times) // 5
+        first = max(len(times) // 5, round(START_S / BLOCK_S)) if rate else 0
         there = r.collected()
         http_ = [there[f'{n}-{i}'] - times[n] for n in range(first, len(times)) for i in range(len(REQUESTS)) if f'{n}-{i}' in there]
         return {'bytes_per_s': written / (end - start), 'file': quantiles(file_delays(r, times, samples + more, first)),
