@@ -27,6 +27,7 @@ enum {
 	TICK_MS = 100,            /* of main's loop: progress, stuck lanes */
 	SHARE_PART = 2,           /* lanes together may pin one half of memory_max; inputs always find the other */
 	TROUBLE_ROOM = 512,
+	LANE_FILES = 32,          /* descriptors that a lane may come to need: segments of its spool, connections */
 };
 
 /* ---- start ---- */
@@ -247,6 +248,7 @@ static int start(struct pipeline *p, struct err *err)
 	p->abandoned = mem_zero(n, sizeof *p->abandoned);
 	p->inputs = mem_zero(c->n_inputs, sizeof *p->inputs);
 	find_leaders(p);
+	io_want_files((uint64_t)n * LANE_FILES);
 	p->routing.lanes = p->lanes;
 	p->routing.leaders = p->leaders;
 	p->routing.n_lanes = n;

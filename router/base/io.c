@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -150,4 +151,15 @@ int io_replace(const char *path, struct view bytes, mode_t mode)
 char *io_join(const char *folder, const char *path)
 {
 	return path[0] == '/' || !folder || !*folder ? mem_text(view_of(path)) : mem_textf("%s/%s", folder, path);
+}
+
+void io_want_files(uint64_t more)
+{
+	struct rlimit limit;
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+		return;
+	limit.rlim_cur += more;
+	if (limit.rlim_max != RLIM_INFINITY && limit.rlim_cur > limit.rlim_max)
+		limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
 }

@@ -29,3 +29,6 @@ int io_replace(const char *path, struct view bytes, mode_t);
 
 /* `path`, or `folder`/`path` where path is relative. The caller frees. */
 char *io_join(const char *folder, const char *path);
+
+/* Raises how many files this process may have open by `more`, as far as it may. */
+void io_want_files(uint64_t more);

@@ -9,13 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "config/config.h"
 #include "router/base/buf.h"
 #include "router/base/clock.h"
+#include "router/base/io.h"
 #include "router/base/log.h"
 #include "router/input/webhook.h"
 #include "router/input/webhook_tls.h"
@@ -29,7 +29,6 @@ enum {
 	DRAIN_MS = 1000,           /* for answers to get out at the end */
 	QUEUE_PART = 4,            /* of memory_max may wait in the queue before bodies are held */
 	PLENTY_PART = 4,           /* of memory_max in use: from there on bodies get room as they come */
-	FILES_BESIDE = 256,        /* descriptors that others need */
 	CONNECTION_BYTES = 64 * 1024, /* for heads, and for the bytes of a body that come in at once */
 };
 
@@ -437,20 +436,10 @@ static void keep_quiet(void *context, const char *format, va_list args)
 
 /* ---- life ---- */
 
-static void raise_files(int64_t connections)
-{
-	struct rlimit limit;
-	rlim_t wanted = (rlim_t)connections + FILES_BESIDE;
-	if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || limit.rlim_cur >= wanted)
-		return;
-	limit.rlim_cur = limit.rlim_max == RLIM_INFINITY || wanted < limit.rlim_max ? wanted : limit.rlim_max;
-	(void)setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 int server_start(struct input *w, struct err *err)
 {
 	const struct webhook_settings *s = w->settings;
-	raise_files(s->connections);
+	io_want_files((uint64_t)s->connections);
 	int fd = server_listen_at(s->listen, err);
 	if (fd < 0)
 		return fd;

@@ -373,10 +373,10 @@ int backlog_work(struct backlog *b, int wait_ms)
 	if (b->behind)
 		(void)store(b);
 	forget_durable(b);
+	if (b->full && (wait_ms > FULL_RETRY_MS || (b->behind && wait_ms > 0)))
+		wait_ms = FULL_RETRY_MS; /* it stores nothing before */
 	if (b->forgotten < b->delivered && wait_ms > FORGET_MS)
 		wait_ms = FORGET_MS;
-	if (b->full && wait_ms > FULL_RETRY_MS)
-		wait_ms = FULL_RETRY_MS;
 	if (!b->behind && left_ms < wait_ms)
 		wait_ms = (int)left_ms;
 	return wait_ms;

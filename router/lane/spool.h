@@ -12,8 +12,8 @@
  *           two slots written in turn, which needs no room on a full disk), so that after a crash at most what was read
  *           since the last sync comes again.
  * Threads:  one appender and one reader (next, forget, rewind), on the same or on two threads; spool_sync and
- *           spool_state by any. No call blocks the other but for a short mutex; only an append that begins a segment
- *           waits for the disk.
+ *           spool_state by any. No call blocks the other but for a short mutex; none but spool_sync waits for the disk,
+ *           unless so many segments wait for a sync that an append has to make one.
  * On disk:  drawn in spool_segment.h, above struct record_header; versioned by its first bytes. CRC32C over header and
  *           payload.
  */

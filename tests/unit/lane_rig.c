@@ -43,6 +43,7 @@ static void flush_sink(struct sink *sink)
 
 static void wait_sink(struct sink *sink, int timeout_ms)
 {
+	play.wait_ms = timeout_ms;
 	stub_sink_wait(sink, timeout_ms > 5 && !play.sleeps ? 5 : timeout_ms);
 }
 

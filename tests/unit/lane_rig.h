@@ -22,6 +22,7 @@ extern struct play {
 	_Atomic int pause_ms;      /* how long a put takes */
 	_Atomic uint64_t stop_at;  /* takes nothing once it took so many; 0: goes on */
 	_Atomic bool stopped;      /* it did, and all outcomes so far were told */
+	_Atomic int wait_ms;       /* how long the lane said last */
 	_Atomic uint64_t taken;
 	_Atomic uint64_t flushed;
 	char order[4096];          /* first byte of each record, as delivered */

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -159,6 +160,22 @@ static void class_names_are_exact(void **state)
 	assert_string_equal(audit_class_lower(ADMIN_ACTIVITY), "admin_activity");
 }
 
+static void as_many_files_as_there_may_be(void **state)
+{
+	struct rlimit before, limit;
+	(void)state;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	limit = (struct rlimit){ 64, before.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	io_want_files(100);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_int_equal(limit.rlim_cur, 164);
+	io_want_files((uint64_t)1 << 40);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_true(limit.rlim_max == RLIM_INFINITY || limit.rlim_cur == limit.rlim_max);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -170,6 +187,7 @@ int main(void)
 		cmocka_unit_test(problems_keep_counting_past_their_limit),
 		cmocka_unit_test(replace_leaves_old_or_new),
 		cmocka_unit_test(class_names_are_exact),
+		cmocka_unit_test(as_many_files_as_there_may_be),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

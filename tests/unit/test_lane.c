@@ -257,6 +257,13 @@ static void *push_many(void *context)
 	return context;
 }
 
+/* Nothing can be stored for a while: waking up all the time would be of no use. */
+static bool sleeps_long(struct rig *r)
+{
+	(void)r;
+	return play.wait_ms >= 100;
+}
+
 static void a_full_spool_makes_the_input_wait(void **state)
 {
 	struct rig r;
@@ -268,6 +275,7 @@ static void a_full_spool_makes_the_input_wait(void **state)
 	assert_int_equal(pthread_create(&thread, NULL, push_many, &r), 0);
 	rig_wait(rig_full, &r);
 	assert_true(lane_counters(r.lane).received_events < 2 * MANY);
+	rig_wait(sleeps_long, &r);
 	play.blocked = false;
 	(void)pthread_join(thread, &result);
 	assert_non_null(result);
