@@ -118,6 +118,15 @@ static void at_end(struct spool *s)
 	assert_int_equal(spool_next(s, &r, &position), -EAGAIN);
 }
 
+/* Records from .. to-1 are all that is left; closes it. */
+static void take_rest(struct spool *s, uint64_t from, uint64_t to)
+{
+	for (uint64_t i = from; i < to; i++)
+		take(s, i);
+	at_end(s);
+	spool_close(s);
+}
+
 static void damaged(struct spool *s)
 {
 	struct spool_record r;
@@ -256,10 +265,7 @@ static void a_torn_tail_is_cut_and_counted(void **state)
 	assert_int_equal(spool_state(s).damaged, 0);
 	assert_int_equal(spool_state(s).records, 4);
 	append_many(s, 4, 6);
-	for (uint64_t i = 0; i < 6; i++)
-		take(s, i);
-	at_end(s);
-	spool_close(s);
+	take_rest(s, 0, 6);
 	free(path);
 }
 
@@ -292,10 +298,7 @@ static void an_unsynced_hole_ends_the_segments_after_it(void **state)
 	assert_int_equal(spool_state(s).torn_bytes, 2000);
 	assert_int_equal(spool_state(s).damaged, 0);
 	append_many(s, 15, 30);
-	for (uint64_t i = 0; i < 30; i++)
-		take(s, i);
-	at_end(s);
-	spool_close(s);
+	take_rest(s, 0, 30);
 }
 
 static void a_missing_first_segment_that_was_not_forgotten_ends_all(void **state)
@@ -332,10 +335,7 @@ static void what_was_not_synced_survives_a_kill(void **state)
 	s = open_spool(&f->options);
 	assert_int_equal(spool_state(s).records, 26);
 	assert_int_equal(spool_state(s).torn_bytes, 0);
-	for (uint64_t i = 14; i < 40; i++)
-		take(s, i);
-	at_end(s);
-	spool_close(s);
+	take_rest(s, 14, 40);
 }
 
 /* An appender syncs by itself only where a bound number of segments waits for that. */
@@ -355,10 +355,7 @@ static void a_new_segment_waits_for_no_disk(void **state)
 	spool_close(s);
 	sim_disk_fail_syncs(disk, false);
 	s = open_sim(&f->options, disk);
-	for (uint64_t i = 0; i < n; i++)
-		take(s, i);
-	at_end(s);
-	spool_close(s);
+	take_rest(s, 0, n);
 	sim_disk_destroy(disk);
 }
 
@@ -599,6 +596,20 @@ static void a_forgotten_segment_that_came_back_ends_nothing(void **state)
 	sim_disk_destroy(disk);
 }
 
+static bool has_segment(struct sim_disk *disk, uint64_t first)
+{
+	char name[SEGMENT_NAME_ROOM];
+	size_t len;
+	segment_name(first, name);
+	return sim_disk_bytes(disk, name, &len);
+}
+
+static void append_synced(struct spool *s, uint64_t from, uint64_t to)
+{
+	append_many(s, from, to);
+	assert_int_equal(spool_sync(s), 0);
+}
+
 /* A file system that writes elsewhere is full: what was forgotten goes, as far as what stays says that it was durable. */
 static void a_cursor_without_room_ends_nothing(void **state)
 {
@@ -606,11 +617,8 @@ static void a_cursor_without_room_ends_nothing(void **state)
 	struct sim_disk *disk = sim_disk_create();
 	struct spool *s = open_sim(&f->options, disk);
 	uint64_t position = 0;
-	char name[SEGMENT_NAME_ROOM];
-	size_t len;
 	sim_disk_fill(disk, "cursor");
-	append_many(s, 0, 25);
-	assert_int_equal(spool_sync(s), 0);
+	append_synced(s, 0, 25);
 	for (uint64_t i = 0; i < 20; i++)
 		position = take(s, i);
 	spool_forget(s, position);
@@ -622,19 +630,14 @@ static void a_cursor_without_room_ends_nothing(void **state)
 		if (r.seq < 20)
 			spool_forget(s, position);
 	assert_int_equal(r.seq, 24);
-	append_many(s, 25, 26);
-	assert_int_equal(spool_sync(s), 0);
-	segment_name(0, name);
-	assert_null(sim_disk_bytes(disk, name, &len)); /* its room is had again */
+	append_synced(s, 25, 26);
+	assert_false(has_segment(disk, 0)); /* its room is had again */
 	spool_close(s);
 	sim_disk_fill(disk, NULL);
 	s = open_sim(&f->options, disk);
 	assert_int_equal(spool_state(s).damaged, 0);
 	assert_int_equal(spool_state(s).records, 6);
-	for (uint64_t i = 20; i < 26; i++)
-		take(s, i);
-	at_end(s);
-	spool_close(s);
+	take_rest(s, 20, 26);
 	sim_disk_destroy(disk);
 }
 
@@ -645,27 +648,19 @@ static void a_start_without_room_for_the_cursor_gets_room_back(void **state)
 	struct sim_disk *disk = sim_disk_create();
 	struct spool *s = open_sim(&f->options, disk);
 	uint64_t position = 0;
-	char name[SEGMENT_NAME_ROOM];
-	size_t len;
 	sim_disk_fill(disk, "cursor");
-	append_many(s, 0, 20);
-	assert_int_equal(spool_sync(s), 0);
+	append_synced(s, 0, 20);
 	append_many(s, 20, 25);
 	spool_close(s);
 	s = open_sim(&f->options, disk);
 	for (uint64_t i = 0; i < 20; i++)
 		position = take(s, i);
 	spool_forget(s, position);
-	for (uint64_t first = 0; first < 2000; first += 1000) {
-		segment_name(first, name);
-		assert_null(sim_disk_bytes(disk, name, &len));
-	}
+	assert_false(has_segment(disk, 0));
+	assert_false(has_segment(disk, 1000));
 	spool_close(s);
 	s = open_sim(&f->options, disk);
-	for (uint64_t i = 20; i < 25; i++)
-		take(s, i);
-	at_end(s);
-	spool_close(s);
+	take_rest(s, 20, 25);
 	sim_disk_destroy(disk);
 }
 
