@@ -96,6 +96,7 @@ static void take(struct matching *m, struct track *t, const struct listed *l, co
 		t->file.packed = head->packed;
 		if (head->len > t->file.print.bytes)
 			t->file.print = fingerprint_of(head);
+		t->compared = t->file.print.bytes;
 	}
 	t->present = true;
 	t->missing_ms = 0;
@@ -122,16 +123,27 @@ static bool is_short(const struct track *t, const struct listed *l, bool packed)
 	return !packed && l->stat.size < t->read;
 }
 
+/* The track is a copy of another, and nothing of it was read. */
+static void drop(struct matching *m, struct track *t)
+{
+	(void)pthread_mutex_lock(&m->tracks->mutex);
+	t->file.print = (struct fingerprint){ 0 };
+	(void)pthread_mutex_unlock(&m->tracks->mutex);
+	tracks_done(m->tracks, t, true);
+	lose(m, t, false);
+}
+
 /*
- * The track that has the listed file's content. A packed file that cannot be unpacked (yet) is taken for the one that it is
- * named after.
+ * The track, but for `except`, that has the listed file's content. A packed file that cannot be unpacked (yet) is taken for the
+ * one that it is named after.
  */
-static struct track *find_content(const struct tracks *ts, const struct listed *l, const struct head *head)
+static struct track *find_content(const struct tracks *ts, const struct listed *l, const struct head *head,
+	const struct track *except)
 {
 	struct track *found = NULL;
 	for (size_t k = 0; k < ts->n; k++) {
 		struct track *t = ts->list[k];
-		if (t->gone_at != UINT64_MAX || !chain_same_log(&t->name, &l->name))
+		if (t == except || t->gone_at != UINT64_MAX || !chain_same_log(&t->name, &l->name))
 			continue;
 		bool same = t->file.print.bytes && fingerprint_fits(&t->file.print, head);
 		bool named = head->damaged && head->len < t->file.print.bytes && chain_same_file(&t->name, &l->name);
@@ -153,11 +165,10 @@ static void match_inode(struct matching *m, const struct listed *l, size_t i)
 		take(m, t, l, NULL);
 	} else if (!read_head(m, l, &head)) {
 		t->present = true; /* what it is, the next look says */
-	} else if (!t->file.print.bytes && find_content(m->tracks, l, &head)) {
+	} else if (!t->compared && find_content(m->tracks, l, &head, t)) {
 		/* It was empty until now, and turns out to be packed, or copied, from another. */
 		m->settled[i] = false;
-		tracks_done(m->tracks, t, true);
-		lose(m, t, false);
+		drop(m, t);
 	} else if (fingerprint_fits(&t->file.print, &head) && !is_short(t, l, head.packed)) {
 		take(m, t, l, &head);
 	} else {
@@ -212,7 +223,7 @@ static void match_content(struct matching *m, const struct listed *l, size_t i)
 		m->settled[i] = true; /* the next look */
 		return;
 	}
-	struct track *t = find_content(ts, l, &head);
+	struct track *t = find_content(ts, l, &head, NULL);
 	if (t) {
 		m->settled[i] = true;
 		if (t->present || (t->fd >= 0 && head.damaged) || is_short(t, l, head.packed)) {

@@ -82,6 +82,7 @@ int tracks_init(struct tracks *ts, uint64_t position, const char *state, const c
 		if (n_lanes)
 			set_lanes(t, lanes, n_lanes);
 		t->read = t->lines_from = t->file.offset;
+		t->compared = t->file.print.bytes;
 		add(ts, t);
 	}
 	ts->next_id = all.next_id;
@@ -117,6 +118,7 @@ struct track *track_of_listed(const struct listed *listed, const struct head *he
 		.packed = head->packed,
 	});
 	t->seen = listed->stat;
+	t->compared = t->file.print.bytes;
 	t->present = true;
 	return t;
 }

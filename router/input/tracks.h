@@ -30,6 +30,7 @@ struct track {
 	bool present;             /* it has a name as of the last look */
 	bool newest;              /* nothing newer of its log is there: it may grow */
 	bool cut;                 /* it lost its bytes by truncation */
+	bool compared;            /* a look has compared its first bytes with those of the others, and it is none of them */
 	int64_t missing_ms;       /* since when it has had no name, and no descriptor; 0: it has */
 	int fd;                   /* held while it is not read to its end, so that it can neither vanish nor be another; or -1 */
 	uint64_t no_newline_to;   /* there is none between `read` and here */

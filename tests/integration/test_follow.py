@@ -479,6 +479,26 @@ def test_copied_and_cut(followed):
     assert not followed.letters()
 
 
+def test_a_copy_that_takes_its_time(followed):
+    """It is listed, and held open, while nothing is in it; filled, it is still no new log."""
+    append(followed.log, events(0, 10))
+    followed.start()
+    followed.expect_once(range(10))
+    for i in range(1, 6):
+        copy = followed.log.parent / f'audit.log-2026010{i}'
+        copy.touch()
+        wait_for(lambda: followed.has_open(copy), followed.stderr)
+        shutil.copy(followed.log, copy)
+        append(followed.log, events(i * 10, 5))
+        followed.expect_once(range(i * 10 + 5))
+        shutil.copy(followed.log, copy)
+        os.truncate(followed.log, 0)
+        append(followed.log, events(i * 10 + 5, 5))
+        followed.expect_once(range(i * 10 + 10))
+    followed.stop()
+    assert not followed.letters()
+
+
 def test_late_creation(followed):
     followed.start()
     wait_for(lambda: 'waits for' in followed.stderr(), followed.stderr)

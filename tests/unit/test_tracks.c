@@ -47,13 +47,11 @@ static char *state_of(const char *path, uint64_t dev, uint64_t ino, struct finge
 	return file_state_print(&(struct file_state){ .next_id = 1, .files = &f, .n = 1 });
 }
 
-/* Looks at what fits the name; the tracks are those of the state. Returns how many are there then. */
-static size_t look(struct tracks *ts, const char *state, const char *name)
+/* Looks at what fits the name. Returns how many tracks are there then. */
+static size_t look_again(struct tracks *ts, const char *name)
 {
 	_free_ char *pattern = mem_textf("%s/%s", folder, name);
 	struct listing l = { 0 };
-	struct err err;
-	assert_int_equal(tracks_init(ts, 0, state, NULL, 0, &err), 0);
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(listing_take(&l, pattern, NULL, 0), 0);
 		if (tracks_match(ts, &l, &quiet))
@@ -62,6 +60,14 @@ static size_t look(struct tracks *ts, const char *state, const char *name)
 	listing_finish(&l);
 	tracks_sort(ts);
 	return ts->n;
+}
+
+/* The same; the tracks are those of the state. */
+static size_t look(struct tracks *ts, const char *state, const char *name)
+{
+	struct err err;
+	assert_int_equal(tracks_init(ts, 0, state, NULL, 0, &err), 0);
+	return look_again(ts, name);
 }
 
 static void a_known_file_is_read_on(void **unused)
@@ -135,6 +141,85 @@ static void a_copy_is_left_alone_while_the_first_is_there(void **unused)
 	tracks_finish(&ts);
 }
 
+static size_t count_readable(const struct tracks *ts)
+{
+	size_t n = 0;
+	for (size_t i = 0; i < ts->n; i++)
+		n += ts->list[i]->present && !ts->list[i]->file.done;
+	return n;
+}
+
+/* Seen when it was made and before it was filled, and its first bytes by its reader too. */
+static void a_copy_is_left_alone_that_was_empty_when_it_was_listed(void **unused)
+{
+	struct tracks ts;
+	struct file_stat st;
+	struct head head;
+	(void)unused;
+	_free_ char *path = write_file("filled/audit.log", 'g'), *copy = mem_textf("%s/filled/audit.log.1", folder);
+	assert_int_equal(file_stat_path(&st, path), 0);
+	_free_ char *state = state_of(path, st.dev, st.ino, print_of(path));
+	_close_ int fd = open(copy, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_int_equal(look(&ts, state, "filled/audit.log"), 2);
+	assert_int_equal(count_readable(&ts), 2);
+	assert_string_equal(ts.list[0]->file.path, copy);
+	free(write_file("filled/audit.log.1", 'g'));
+	assert_int_equal(head_read(&head, fd, copy), 0);
+	tracks_print(&ts, ts.list[0], &head);
+	(void)look_again(&ts, "filled/audit.log");
+	assert_int_equal(count_readable(&ts), 1);
+	/* The first is cut: what is left of it to read is in the copy. */
+	free(write_file("filled/audit.log", 'h'));
+	(void)look_again(&ts, "filled/audit.log");
+	assert_int_equal(count_readable(&ts), 2);
+	for (size_t i = 0; i < ts.n; i++)
+		if (ts.list[i]->present)
+			assert_int_equal(ts.list[i]->read, strcmp(ts.list[i]->file.path, copy) == 0 ? 1000 : 0);
+	tracks_finish(&ts);
+}
+
+/* Two logs that were empty when they were listed, and have other bytes in them now, are two. */
+static void a_file_that_was_empty_is_its_own(void **unused)
+{
+	struct tracks ts;
+	(void)unused;
+	free(write_file("two/audit.log", 'i'));
+	free(write_file("two/audit.log.1", 'j'));
+	_free_ char *path = mem_textf("%s/two/audit.log", folder), *older = mem_textf("%s/two/audit.log.1", folder);
+	assert_int_equal(truncate(path, 0), 0);
+	assert_int_equal(truncate(older, 0), 0);
+	assert_int_equal(look(&ts, NULL, "two/audit.log"), 2);
+	assert_false(ts.list[0]->compared || ts.list[1]->compared);
+	free(write_file("two/audit.log", 'i'));
+	free(write_file("two/audit.log.1", 'j'));
+	assert_int_equal(look_again(&ts, "two/audit.log"), 2);
+	assert_int_equal(count_readable(&ts), 2);
+	assert_true(ts.list[0]->compared && ts.list[1]->compared);
+	tracks_finish(&ts);
+}
+
+/* Both filled with the same before the next look: one of them is read. */
+static void of_two_that_were_empty_and_are_the_same_one_is_left(void **unused)
+{
+	struct tracks ts;
+	(void)unused;
+	_free_ char *path = write_file("both/audit.log", 'k'), *copy = write_file("both/audit.log.1", 'k');
+	assert_int_equal(truncate(path, 0), 0);
+	assert_int_equal(truncate(copy, 0), 0);
+	assert_int_equal(look(&ts, NULL, "both/audit.log"), 2);
+	free(write_file("both/audit.log", 'k'));
+	free(write_file("both/audit.log.1", 'k'));
+	for (size_t i = 0; i < 2; i++) {
+		struct head head;
+		_close_ int fd = open(ts.list[i]->file.path, O_RDONLY | O_CLOEXEC);
+		assert_int_equal(head_read(&head, fd, ts.list[i]->file.path), 0);
+		tracks_print(&ts, ts.list[i], &head);
+	}
+	(void)look_again(&ts, "both/audit.log");
+	assert_int_equal(count_readable(&ts), 1);
+	tracks_finish(&ts);
+}
+
 static uint64_t offset_in(struct tracks *ts, uint64_t position, int lane)
 {
 	struct file_state s;
@@ -186,6 +271,9 @@ int main(void)
 		cmocka_unit_test(an_inode_that_comes_again_is_another_file),
 		cmocka_unit_test(a_renamed_file_stays_itself_and_comes_first),
 		cmocka_unit_test(a_copy_is_left_alone_while_the_first_is_there),
+		cmocka_unit_test(a_copy_is_left_alone_that_was_empty_when_it_was_listed),
+		cmocka_unit_test(a_file_that_was_empty_is_its_own),
+		cmocka_unit_test(of_two_that_were_empty_and_are_the_same_one_is_left),
 		cmocka_unit_test(a_lane_keeps_what_it_has),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
