@@ -151,13 +151,14 @@ static enum decode_result finish(struct decoder *d, struct event *event)
 	return judge(d, event);
 }
 
-enum decode_result decode_value(struct decoder *d, struct view bytes, struct event *event, size_t *ret_end)
+static enum decode_result decode(struct decoder *d, struct view bytes, bool one_line, struct event *event, size_t *ret_end)
 {
 	*event = (struct event){ 0 };
 	if (!bytes.len)
 		bytes = VIEW("");
 	reset(d, bytes);
-	const char *start = scan_space(d->begin, d->end);
+	d->one_line = one_line;
+	const char *start = scan_space(d, d->begin);
 	if (start == d->end) {
 		*ret_end = bytes.len;
 		return DECODE_EMPTY;
@@ -176,12 +177,22 @@ enum decode_result decode_value(struct decoder *d, struct view bytes, struct eve
 	return finish(d, event);
 }
 
+enum decode_result decode_value(struct decoder *d, struct view bytes, struct event *event, size_t *ret_end)
+{
+	return decode(d, bytes, false, event, ret_end);
+}
+
+enum decode_result decode_value_of_line(struct decoder *d, struct view bytes, struct event *event, size_t *ret_end)
+{
+	return decode(d, bytes, true, event, ret_end);
+}
+
 enum decode_result decode_line(struct decoder *d, struct view line, struct event *event, size_t *ret_end)
 {
 	enum decode_result result = decode_value(d, line, event, ret_end);
 	if (result != DECODE_OK && result != DECODE_NOT_EVENT && result != DECODE_LIST)
 		return result;
-	const char *rest = scan_space(d->begin + *ret_end, d->end);
+	const char *rest = scan_space(d, d->begin + *ret_end);
 	if (rest == d->end)
 		return result;
 	*event = (struct event){ 0 };

@@ -46,6 +46,9 @@ const char *decode_vectors_name(const struct decoder *);
  */
 enum decode_result decode_value(struct decoder *, struct view bytes, struct event *ret_event, size_t *ret_end);
 
+/* As decode_value, but a newline is no white space: the value ends in the first line, or is none. */
+enum decode_result decode_value_of_line(struct decoder *, struct view bytes, struct event *ret_event, size_t *ret_end);
+
 /* As decode_value, and nothing but white space may follow: BAD otherwise, with *ret_end at the first such byte. */
 enum decode_result decode_line(struct decoder *, struct view line, struct event *ret_event, size_t *ret_end);
 

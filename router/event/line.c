@@ -17,6 +17,21 @@ bool line_next(struct view *rest, struct view *ret_line)
 	return true;
 }
 
+enum decode_result line_decode(struct decoder *d, struct view *rest, struct view *ret_line, struct event *event, size_t *ret_end)
+{
+	enum decode_result result = decode_value_of_line(d, *rest, event, ret_end);
+	const size_t len = *ret_end;
+	const bool good = result == DECODE_OK || result == DECODE_NOT_EVENT || result == DECODE_LIST;
+	if (!good || len == rest->len || rest->ptr[len] != '\n') {
+		(void)line_next(rest, ret_line);
+		return decode_line(d, *ret_line, event, ret_end);
+	}
+	*ret_line = (struct view){ rest->ptr, len };
+	rest->ptr += len + 1;
+	rest->len -= len + 1;
+	return result;
+}
+
 static void complete_item(struct view item, struct view api_version, struct buf *out)
 {
 	buf_add_view(out, VIEW("{\"kind\":\"Event\""));

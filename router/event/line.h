@@ -15,6 +15,13 @@
 bool line_next(struct view *rest, struct view *ret_line);
 
 /*
+ * line_next and decode_line in one, for a `*rest` that is not empty: the end of a line that is good is found by decoding it, so
+ * that its bytes are looked at once.
+ */
+enum decode_result line_decode(struct decoder *, struct view *rest, struct view *ret_line, struct event *ret_event,
+	size_t *ret_end);
+
+/*
  * Adds each item of an EventList as a line of its own, completed to what the log back end writes: items have no kind and
  * apiVersion in a list (k8s.io/apiserver/plugin/pkg/audit/webhook), so `"kind":"Event"` and the list's apiVersion come in
  * front. An item that has a kind of its own, or is no object, stays as it is.

@@ -1,5 +1,7 @@
 #include "router/event/scan.h"
 
+#include <string.h>
+
 enum { TEXTS_ROOM_FIRST = 16 };
 
 const char *scan_trouble(struct decoder *d, const char *at)
@@ -16,9 +18,9 @@ const char *scan_deep(struct decoder *d, const char *at)
 	return NULL;
 }
 
-const char *scan_space(const char *at, const char *end)
+const char *scan_space(const struct decoder *d, const char *at)
 {
-	while (at < end && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t'))
+	while (at < d->end && (*at == ' ' || *at == '\t' || *at == '\r' || (*at == '\n' && !d->one_line)))
 		at++;
 	return at;
 }
@@ -40,9 +42,15 @@ const bool scan_short_escapes[256] = {
 	['t'] = true,
 };
 
+static const bool hex_digits[256] = {
+	['0'] = true, ['1'] = true, ['2'] = true, ['3'] = true, ['4'] = true, ['5'] = true, ['6'] = true, ['7'] = true,
+	['8'] = true, ['9'] = true, ['a'] = true, ['b'] = true, ['c'] = true, ['d'] = true, ['e'] = true, ['f'] = true,
+	['A'] = true, ['B'] = true, ['C'] = true, ['D'] = true, ['E'] = true, ['F'] = true,
+};
+
 static bool is_hex(char c)
 {
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+	return hex_digits[(uint8_t)c];
 }
 
 /* Is this \uDC00..\uDFFF? Whatever else it is, the scanner will see to it. */
@@ -116,6 +124,8 @@ const char *scan_number(struct decoder *d, const char *p)
 const char *scan_word(struct decoder *d, const char *p)
 {
 	const char *word = *p == 't' ? "true" : *p == 'f' ? "false" : "null";
+	if (d->end - p > 4 && memcmp(p, word, 4) == 0 && *p != 'f')
+		return p + 4;
 	for (; *word; word++, p++)
 		if (p == d->end || *p != *word)
 			return scan_trouble(d, p);

@@ -63,6 +63,9 @@ enum scan_field {
 	SCAN_FIELDS
 };
 
+/* Bytes whose stops are found together: a bit each. */
+enum { WINDOW = 64 };
+
 struct scan_texts {
 	struct view *list;
 	uint32_t n, room;
@@ -83,9 +86,12 @@ struct decoder {
 
 	/* Of the running pass. */
 	const char *begin, *end;
+	const char *window;     /* bytes that are looked at together, and */
+	uint64_t stops;         /* which of them are not plain bytes of a string */
 	const char *trouble;    /* where, once result is set */
 	enum decode_result result;
 	unsigned flags;         /* enum event_flag */
+	bool one_line;          /* a newline is no white space, but ends the bytes */
 	size_t escaped_bytes;   /* the raw texts that have escapes and may be fields of the event */
 	uint64_t levels[DECODE_DEPTH_MAX / 64 + 1]; /* a bit for each open container: is it an object? */
 };
@@ -131,7 +137,8 @@ size_t scan_escape(struct decoder *, const char *at);
 const char *scan_number(struct decoder *, const char *at);
 /* The end of true, false or null, or NULL after scan_trouble. */
 const char *scan_word(struct decoder *, const char *at);
-const char *scan_space(const char *at, const char *end);
+/* The first byte from `at` on that is no white space, or the end. */
+const char *scan_space(const struct decoder *, const char *at);
 void scan_add_text(struct scan_texts *, struct view);
 /* The number as an integer of 32 bits, or 0. */
 int32_t scan_int32(struct view number);

@@ -46,14 +46,19 @@ static inline block_mask block_equal(const char *at, uint8_t byte)
 	return (block_mask)_mm256_movemask_epi8(_mm256_cmpeq_epi8(x, _mm256_set1_epi8((char)byte)));
 }
 
-static inline block_mask block_stops(const char *at)
+static inline uint64_t stops(const char *at)
 {
 	__m256i x = load(at);
 	__m256i quotes = _mm256_cmpeq_epi8(x, load(scan_bytes.quotes));
 	__m256i backslashes = _mm256_cmpeq_epi8(x, load(scan_bytes.backslashes));
 	/* Signed: below the space are the control bytes and all above 0x7f. */
 	__m256i others = _mm256_cmpgt_epi8(load(scan_bytes.spaces), x);
-	return (block_mask)_mm256_movemask_epi8(_mm256_or_si256(_mm256_or_si256(quotes, backslashes), others));
+	return (uint32_t)_mm256_movemask_epi8(_mm256_or_si256(_mm256_or_si256(quotes, backslashes), others));
+}
+
+static inline uint64_t window_stops(const char *at)
+{
+	return stops(at) | stops(at + 32) << 32;
 }
 
 static inline bool same_32(const char *a, const char *b, const char *mask)

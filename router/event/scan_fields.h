@@ -23,8 +23,8 @@ enum scan_field_kind {
 enum { SCAN_KEY_MAX = 32 };
 
 struct scan_field_row {
-	char key[SCAN_KEY_MAX]; /* as it is written: quotes, colon, no space */
-	uint8_t key_len;
+	char key[SCAN_KEY_MAX + 1]; /* as it is written behind another: comma, quotes, colon, no space; a text's quote */
+	uint8_t key_len, name_len;
 	uint8_t kind;           /* enum scan_field_kind */
 	uint8_t object;         /* enum scan_object of a FIELD_OBJECT */
 	uint16_t offset;        /* in struct event, or in the object's struct */

@@ -43,14 +43,23 @@ static inline block_mask block_equal(const char *at, uint8_t byte)
 	return mask_of(vceqq_u8(load(at), vdupq_n_u8(byte)));
 }
 
-static inline block_mask block_stops(const char *at)
+static inline uint8x16_t stops(const char *at)
 {
+	const uint8x16_t bits = { 1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128 };
 	uint8x16_t x = load(at);
 	uint8x16_t quotes = vceqq_u8(x, vdupq_n_u8('"'));
 	uint8x16_t backslashes = vceqq_u8(x, vdupq_n_u8('\\'));
 	/* Signed: below the space are the control bytes and all above 0x7f. */
 	uint8x16_t others = vcltq_s8(vreinterpretq_s8_u8(x), vdupq_n_s8(' '));
-	return mask_of(vorrq_u8(vorrq_u8(quotes, backslashes), others));
+	return vandq_u8(vorrq_u8(vorrq_u8(quotes, backslashes), others), bits);
+}
+
+/* A byte of each has a bit of its own in its eight: three sums of neighbours leave eight bytes of eight bits. */
+static inline uint64_t window_stops(const char *at)
+{
+	uint8x16_t low = vpaddq_u8(stops(at), stops(at + 16)), high = vpaddq_u8(stops(at + 32), stops(at + 48));
+	uint8x16_t sums = vpaddq_u8(low, high);
+	return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(sums, sums)), 0);
 }
 
 static inline bool same_32(const char *a, const char *b, const char *mask)

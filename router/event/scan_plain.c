@@ -48,10 +48,20 @@ static inline block_mask block_equal(const char *at, uint8_t byte)
 	return zero_bytes(load(at) ^ ONES * byte);
 }
 
-static inline block_mask block_stops(const char *at)
+/* A bit for each byte of eight: the product moves the high bits, none over another, to its highest byte. */
+static inline uint64_t bits_of(block_mask mask)
 {
-	block_mask above, specials = block_specials(at, &above);
-	return specials | above;
+	return (mask >> 7) * 0x0102040810204080 >> 56;
+}
+
+static inline uint64_t window_stops(const char *at)
+{
+	uint64_t stops = 0;
+	for (int i = 0; i < WINDOW; i += BLOCK) {
+		block_mask above, specials = block_specials(at + i, &above);
+		stops |= bits_of(specials | above) << i;
+	}
+	return stops;
 }
 
 static inline bool same_32(const char *a, const char *b, const char *mask)

@@ -46,9 +46,9 @@ static inline __m128i stops(__m128i x)
 	return _mm_or_si128(_mm_or_si128(quotes, backslashes), others);
 }
 
-static inline block_mask block_stops(const char *at)
+static inline uint64_t window_stops(const char *at)
 {
-	return mask_of(stops(load(at)), stops(load(at + 16)));
+	return mask_of(stops(load(at)), stops(load(at + 16))) | (uint64_t)mask_of(stops(load(at + 32)), stops(load(at + 48))) << 32;
 }
 
 static inline __m128i at_least(__m128i x, uint8_t byte)

@@ -1,6 +1,6 @@
 /*
  * Generated, mutated and real events: decode against jansson, in every field, and all kinds of vectors against each other.
- * What jansson refuses and decode takes is tamed first (tests/tools/tame.h).
+ * What jansson refuses and decode takes is tamed first (tests/tools/tame.h). And lines taken off by decoding are those of line_next.
  */
 #include "tests/tools/decode_oracle.h"
 #include "tests/tools/random.h"
@@ -296,6 +296,26 @@ static void add_any(struct random *r, struct buf *out, const struct corpus *c)
 		buf_add_view(out, c->lines[random_below(r, random_below(r, 10) ? c->n / 2 : c->n)]);
 }
 
+/* A few lines as a chunk of a log holds them. */
+static void judge_lines(struct random *r, struct oracle *oracle, struct view line, const struct corpus *c)
+{
+	struct buf bytes = { 0 };
+	for (uint64_t n = 1 + random_below(r, 3); n; n--) {
+		if (random_below(r, 3))
+			buf_add_view(&bytes, line);
+		else
+			add_any(r, &bytes, c);
+		if (n > 1 || random_below(r, 2))
+			buf_addf(&bytes, "%s\n", random_below(r, 8) ? "" : random_below(r, 2) ? "\r" : " ");
+	}
+	char *exact = mem_alloc(bytes.len);
+	if (bytes.len)
+		memcpy(exact, bytes.ptr, bytes.len);
+	oracle_lines(oracle, (struct view){ exact, bytes.len });
+	free(exact);
+	buf_finish(&bytes);
+}
+
 int main(int argc, char **argv)
 {
 	struct random_run run = random_run_of(argc, argv, ROUNDS);
@@ -313,6 +333,7 @@ int main(int argc, char **argv)
 		if (line.len)
 			memcpy(exact, line.ptr, line.len);
 		oracle_judge(&oracle, (struct view){ exact, line.len });
+		judge_lines(&r, &oracle, (struct view){ exact, line.len }, &corpus);
 		free(exact);
 		buf_finish(&line);
 	}

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "router/event/decode.h"
+#include "router/event/line.h"
 #include "router/event/text.h"
 #include "tests/tools/tame.h"
 
@@ -334,6 +335,25 @@ static inline void oracle_trouble(const struct oracle *o, enum decode_result res
 	oracle_check(o, with == result && prefix_end == end, "trouble behind its place");
 }
 
+/* Taking lines off by decoding them is as finding their ends first. `bytes` should be an allocation of exactly its size. */
+static inline void oracle_lines(struct oracle *o, struct view bytes)
+{
+	struct event event, other;
+	struct view line, other_line;
+	size_t at, other_at;
+	o->line = bytes;
+	for (size_t i = 0; i < o->n; i++)
+		for (struct view rest = bytes, other_rest = bytes; rest.len;) {
+			enum decode_result result = line_decode(o->decoders[i], &rest, &line, &event, &at);
+			oracle_check(o, line_next(&other_rest, &other_line), "a line too many");
+			oracle_check(o, line.ptr == other_line.ptr && line.len == other_line.len && rest.ptr == other_rest.ptr &&
+				rest.len == other_rest.len, "another line");
+			oracle_check(o, decode_line(o->item_decoder, other_line, &other, &other_at) == result, "a line's result");
+			oracle_check(o, at == other_at, "a line's end");
+			oracle_same(o, &event, &other);
+		}
+}
+
 /* Everything at once. `line` should be an allocation of exactly its size. */
 static inline void oracle_judge(struct oracle *o, struct view line)
 {
@@ -373,4 +393,5 @@ static inline void oracle_judge(struct oracle *o, struct view line)
 	}
 	json_decref(value);
 	buf_finish(&tame.bytes);
+	oracle_lines(o, line);
 }
