@@ -439,14 +439,18 @@ static void route_other(struct feed *f, struct view line, enum decode_result res
 
 /* ---- what inputs call ---- */
 
-/* -ESHUTDOWN: no span is open, and a list may not have been routed. */
-static int route_line(struct feed *f, struct chunk *chunk, struct view line, uint64_t start, uint64_t end,
-	const struct feed_origin *origin, uint64_t number)
+/* The first line of `*rest`, which ends at position `last`. -ESHUTDOWN: no span is open, and a list may not have been routed. */
+static int route_line(struct feed *f, struct chunk *chunk, struct view *rest, uint64_t last, const struct feed_origin *origin,
+	uint64_t number)
 {
 	struct event e;
+	struct view line;
 	size_t at;
 	int r = 0;
-	enum decode_result result = decode_line(f->decoder, line, &e, &at);
+	const uint64_t start = last - rest->len;
+	enum decode_result result = line_decode(f->decoder, rest, &line, &e, &at);
+	const uint64_t end = last - rest->len;
+	f->event_end += end - start;
 	if (f->has_places)
 		f->line_end = end - f->start <= UINT32_MAX ? (uint32_t)(end - f->start) : 0;
 	if (result == DECODE_OK) {
@@ -466,17 +470,16 @@ static int route_line(struct feed *f, struct chunk *chunk, struct view line, uin
 static int64_t feed_lines(struct feed *f, struct chunk *chunk, struct view bytes, uint64_t end, const struct feed_origin *origin)
 {
 	const uint64_t start = end - bytes.len;
-	struct view rest = bytes, line;
+	struct view rest = bytes;
 	int64_t lines = 0;
 	int r = 0;
 	if (f->gave_up)
 		return -ESHUTDOWN;
 	take_origin(f, origin);
+	f->event_end = origin->offset;
 	span_begin(f, chunk, start);
-	while (r == 0 && line_next(&rest, &line)) {
-		f->event_end = origin->offset + (bytes.len - rest.len);
-		r = route_line(f, chunk, line, start + (uint64_t)(line.ptr - bytes.ptr), start + (bytes.len - rest.len),
-			origin, origin->first_line + (uint64_t)lines);
+	while (r == 0 && rest.len) {
+		r = route_line(f, chunk, &rest, end, origin, origin->first_line + (uint64_t)lines);
 		lines++;
 	}
 	f->counters.lines += (uint64_t)lines;
