@@ -87,11 +87,11 @@ static void visit_other(struct files *f, struct view line, enum decode_result re
 
 static void visit_lines(struct files *f, struct view bytes)
 {
-	struct view line;
-	while (!f->stopped && line_next(&bytes, &line)) {
+	while (!f->stopped && bytes.len) {
 		struct event e;
+		struct view line;
 		size_t at;
-		enum decode_result result = decode_line(f->decoder, line, &e, &at);
+		enum decode_result result = line_decode(f->decoder, &bytes, &line, &e, &at);
 		f->line++;
 		if (result == DECODE_OK)
 			visit_event(f, &e);

@@ -10,6 +10,7 @@
 
 #include "router/base/buf.h"
 #include "router/event/decode.h"
+#include "router/event/line.h"
 #include "router/event/text.h"
 #include "tests/tools/real_log.h"
 #include "tests/tools/tame.h"
@@ -768,6 +769,51 @@ static void large_arrays_and_texts(void **state)
 	buf_finish(&line);
 }
 
+/* Good ones and others; what is white space within one line ends it here. */
+static void lines_are_taken_off_one_by_one(void **state)
+{
+	static const struct {
+		const char *line;
+		enum decode_result result;
+		size_t end;
+	} lines[] = {
+		{ "{\"stage\":\"Panic\",\"verb\":\"get\"}", DECODE_OK, 30 },
+		{ " {\"stage\":\"Panic\",\"verb\":\"get\"} \r", DECODE_OK, 31 },
+		{ "", DECODE_EMPTY, 0 },
+		{ " \t\r", DECODE_EMPTY, 3 },
+		{ "{\"stage\":\"Panic\",", DECODE_TRUNCATED, 17 },
+		{ "\"verb\":\"get\"}", DECODE_BAD, 6 },
+		{ "{\"kind\":\"EventList\",\"items\":[]}", DECODE_LIST, 31 },
+		{ "[", DECODE_TRUNCATED, 1 },
+		{ "]", DECODE_BAD, 0 },
+		{ "12", DECODE_NOT_EVENT, 2 },
+		{ "{\"a\":\"x", DECODE_TRUNCATED, 7 },
+		{ "{\"stage\":\"Panic\",\"verb\":\"get\"}", DECODE_OK, 30 },
+	};
+	enum { LINES = sizeof lines / sizeof *lines };
+	struct buf text = { 0 };
+	(void)state;
+	for (size_t i = 0; i < LINES; i++)
+		buf_addf(&text, "%s%s", i ? "\n" : "", lines[i].line);
+	char *copy = exact_copy(buf_view(&text));
+	for (size_t k = 0; k < n_decoders; k++) {
+		struct view rest = { copy, text.len };
+		for (size_t i = 0; i < LINES; i++) {
+			struct event event;
+			struct view line;
+			size_t end;
+			assert_true(rest.len);
+			assert_int_equal(line_decode(decoders[k], &rest, &line, &event, &end), lines[i].result);
+			assert_int_equal(end, lines[i].end);
+			assert_true(view_eq(line, view_of(lines[i].line)));
+			assert_true((event.verb.ptr != NULL) == (lines[i].result == DECODE_OK));
+		}
+		assert_false(rest.len);
+	}
+	free(copy);
+	buf_finish(&text);
+}
+
 static void vectors_are_chosen_and_named(void **state)
 {
 	struct decoder *d = decode_create(DECODE_BEST);
@@ -822,6 +868,7 @@ int main(void)
 		cmocka_unit_test(a_real_log_is_all_events),
 		cmocka_unit_test(every_truncation_of_a_real_event),
 		cmocka_unit_test(large_arrays_and_texts),
+		cmocka_unit_test(lines_are_taken_off_one_by_one),
 		cmocka_unit_test(vectors_are_chosen_and_named),
 		cmocka_unit_test(levels_and_stages_have_names),
 	};
