@@ -92,6 +92,15 @@ static char *spool_folder(const struct config *c, const struct plan_lane *lane)
 	return mem_textf("%s/spool/%s/%s", c->state_dir, output->name, audit_class_lower(lane->class_));
 }
 
+/* What is held in memory alone is safe only once it is delivered: whose sender waits for that is not kept waiting for others. */
+static bool is_prompt(const struct config *c, const struct plan_lane *lane, bool spools)
+{
+	bool asked = false;
+	for (size_t i = 0; i < c->n_inputs; i++)
+		asked = asked || c->inputs[i].ops->prompt;
+	return asked && !spools && lane->output->common.guarantee != BEST_EFFORT && !output_exactly_once(lane->output);
+}
+
 /* The lanes of an exactly-once output have one queue, which the first of them leads. */
 static void find_leaders(struct pipeline *p)
 {
@@ -156,6 +165,7 @@ static int start_lanes(struct pipeline *p, struct err *err)
 		};
 		_free_ char *spool = spool_folder(p->config, lane);
 		options.spool_folder = spool;
+		options.prompt = is_prompt(p->config, lane, spool != NULL);
 		struct err inner = { 0 };
 		int r = lane_start(&p->lanes[p->n_lanes], &options, &inner);
 		if (r < 0)

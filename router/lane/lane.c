@@ -151,9 +151,9 @@ static int nap(struct lane *l, bool idle)
 
 /*
  * Takes the next batch in hand if there is none: from the spool while the lane is behind, else from the queue.
- * False: the lane stops.
+ * *ret_flush: there is none, and the sink has all that it should wait for. False: the lane stops.
  */
-static bool next_batch(struct lane *l, bool *ret_finishing)
+static bool next_batch(struct lane *l, bool *ret_flush)
 {
 	bool wanted = !l->current && !l->undead;
 	l->again = false;
@@ -171,7 +171,7 @@ static bool next_batch(struct lane *l, bool *ret_finishing)
 		l->asleep = l->nap_ms == 0;
 	}
 	l->napping = l->nap_ms > 0;
-	*ret_finishing = l->finishing && !l->current && !l->head;
+	*ret_flush = !l->current && !l->head && (l->finishing || (l->options.prompt && l->asleep));
 	(void)pthread_mutex_unlock(&l->mutex);
 	if (wanted && l->current)
 		take_in_hand(l);
@@ -196,12 +196,12 @@ static bool give(struct lane *l)
 static void *work(void *context)
 {
 	struct lane *l = context;
-	bool finishing;
-	while (next_batch(l, &finishing)) {
+	bool flush;
+	while (next_batch(l, &flush)) {
 		int timeout_ms = backlog_work(l->backlog, l->again ? 0 : l->nap_ms ? l->nap_ms : WAIT_MS);
 		if (l->current && give(l))
 			timeout_ms = 0;
-		else if (finishing && l->ops->flush)
+		else if (flush && l->ops->flush)
 			l->ops->flush(l->sink);
 		l->ops->wait(l->sink, timeout_ms);
 		uint64_t count;

@@ -69,6 +69,7 @@ struct lane_options {
 	struct dead_letters *dead_letters; /* of this output; shared by its lanes */
 	struct spool_total *spool_total;   /* shared by all lanes; may be NULL */
 	const char *spool_folder;    /* NULL: no spool; needed during lane_start only */
+	bool prompt;                 /* somebody waits until what it has is delivered: the sink waits for no more to come */
 	struct lane *leader;         /* of its group; NULL: it leads itself */
 	const struct commit_host *commits; /* of exactly-once outputs; NULL: another */
 	const char *instance;        /* which router this is (instance.h) */

@@ -296,7 +296,8 @@ static const struct setting rows[] = {
 	{ .key = "batch_bytes", .type = SETTING_SIZE, .offset = AT(batch_bytes), .initial = "1MiB", .min = "1KiB",
 		.max = "1GiB", .help = "Most bytes in one request, before compression; a longer event goes alone." },
 	{ .key = "batch_wait", .type = SETTING_TIME, .offset = AT(batch_wait_ms), .initial = "1s", .min = "0",
-		.max = "1h", .help = "How long the first event of a request waits for others." },
+		.max = "1h", .help = "How long the first event of a request waits for others, at most: no longer than until all that has "
+			"come is in it where a webhook's answer depends on it (`spool: off`)." },
 	{ .key = "in_flight", .type = SETTING_INT, .offset = AT(in_flight), .initial = "2", .min = "1", .max = "64",
 		.help = "Requests at a time, for each class. 1 keeps the order of events. None is sent while the one that is so many "
 			"before it has no answer: so no more than these come again after a crash." },

@@ -625,6 +625,20 @@ def test_once_the_collector_wakes_up(hook):
         server.shutdown()
 
 
+def test_without_a_spool_nobody_waits_for_more_to_come(hook):
+    """A body is delivered, and answered 200, before a batch of the output is full or old."""
+    with http.server.ThreadingHTTPServer(('127.0.0.1', 0), Awakening) as server:
+        server.awake, server.taken, server.daemon_threads = threading.Event(), [], True
+        server.awake.set()
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        h = hook('dedup: on', STALLED.replace('COLLECTOR', str(server.server_port)).replace('SPOOL', 'spool: off, batch_wait: 1h'))
+        for i in range(3):
+            assert h.post_once(small(50, i * 50))[0] == 200
+        h.end()
+        assert ids(server.taken) == {f'id-{i}': 1 for i in range(150)}
+        server.shutdown()
+
+
 def test_stop_is_prompt_for_who_waits(hook, stalled):
     """The end while a body waits for a stalled collector: an answer, and no 200."""
     h = hook('dedup: off', stalled_config(stalled, 'spool: off'))
