@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "router/input/reader.h"
@@ -15,21 +16,43 @@ static uint64_t hash(const char *bytes, uint32_t len)
 	return h;
 }
 
+static uint32_t zeros_in_front(const char *bytes, uint32_t len)
+{
+	uint32_t n = 0;
+	while (n < len && !bytes[n])
+		n++;
+	return n;
+}
+
+/* To the first byte, past a hole; where there is nothing but a hole, to its end. */
+static int seek_start(int fd)
+{
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return -errno;
+	if (lseek(fd, 0, SEEK_DATA) < 0 && errno == ENXIO && lseek(fd, 0, SEEK_END) < 0)
+		return -errno;
+	return 0;
+}
+
 int head_read(struct head *ret_head, int fd, const char *path)
 {
 	struct reader *reader;
 	struct err err;
-	int own = lseek(fd, 0, SEEK_SET) < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int own = seek_start(fd) < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 0);
 	if (own < 0)
 		return -errno;
 	int r = reader_open_fd(&reader, own, path, &err);
 	if (r < 0)
 		return r;
 	ret_head->len = 0;
-	ssize_t n;
-	while ((n = reader_read(reader, ret_head->bytes + ret_head->len, HEAD_MAX - ret_head->len, &err)) > 0 &&
-		(ret_head->len += (uint32_t)n) < HEAD_MAX)
-		continue;
+	ssize_t n = 0;
+	while (ret_head->len < HEAD_MAX &&
+		(n = reader_read(reader, ret_head->bytes + ret_head->len, HEAD_MAX - ret_head->len, &err)) > 0) {
+		char *more = ret_head->bytes + ret_head->len;
+		uint32_t zeros = ret_head->len ? 0 : zeros_in_front(more, (uint32_t)n);
+		memmove(more, more + zeros, (size_t)n - zeros);
+		ret_head->len += (uint32_t)n - zeros;
+	}
 	ret_head->packed = reader_packed(reader);
 	ret_head->damaged = n < 0;
 	reader_close(reader);

@@ -4,7 +4,8 @@
  *
  * An audit log's first kilobyte has ids and times in it that no other has. A file that was shorter when its fingerprint was
  * taken is told by as many bytes as there were, but of so few that they may be the same in each (the start of a first event)
- * only whole lines count. A fingerprint of no bytes fits every file.
+ * only whole lines count. A fingerprint of no bytes fits every file. Zero bytes in front are passed over, for they are the
+ * same in each: a writer that does not append leaves as many as it wrote before, when its file is cut.
  */
 #include <stdbool.h>
 #include <stdint.h>

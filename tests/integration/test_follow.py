@@ -499,6 +499,23 @@ def test_a_copy_that_takes_its_time(followed):
     assert not followed.letters()
 
 
+def test_copied_and_cut_under_a_writer_that_does_not_append(followed):
+    """It writes on where it was: each file begins with zero bytes, and is no copy of the one before for that."""
+    followed.log.parent.mkdir()
+    with open(followed.log, 'wb', buffering=0) as out:
+        out.write(events(0, 10))
+        followed.start()
+        followed.expect_once(range(10))
+        for i in range(1, 6):
+            shutil.copy(followed.log, followed.log.parent / f'audit.log-2026010{i}')
+            os.truncate(followed.log, 0)
+            wait_for(lambda: followed.stderr().count('was cut') == i, followed.stderr)
+            wait_for(lambda: followed.has_open(followed.log), 'the log is open')
+            out.write(b'\n' + events(i * 10, 10))
+            followed.expect_once(range(i * 10 + 10))
+    followed.stop()
+
+
 def test_late_creation(followed):
     followed.start()
     wait_for(lambda: 'waits for' in followed.stderr(), followed.stderr)
