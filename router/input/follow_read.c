@@ -154,6 +154,8 @@ bool follow_read(struct follow *f, struct track *t)
 	struct file_stat st;
 	if (t->file.done || t->gone_at != UINT64_MAX || (!t->present && t->fd < 0))
 		return true;
+	if (t->unreadable && (t->fd < 0 || !t->compared))
+		return true; /* until a look can read it; the others need not wait for that */
 	int r = follow_open(t);
 	if (r == 0)
 		r = file_stat_fd(&st, t->fd);

@@ -65,13 +65,13 @@ static int open_head(const struct listed *l, struct head *head)
 	return r < 0 ? r : head_read(head, fd, l->path);
 }
 
-/* The first bytes of the very file that was listed. False: it cannot be read, or is another by now. */
-static bool read_head(struct matching *m, const struct listed *l, struct head *head)
+/* The first bytes of the very file that was listed. -errno: it cannot be read; -ENOENT: or is another by now. */
+static int read_head(struct matching *m, const struct listed *l, struct head *head)
 {
 	int r = l->code < 0 ? l->code : open_head(l, head);
 	if (r < 0 && m->news->unreadable)
 		m->news->unreadable(m->news->context, l->path, r);
-	return r == 0;
+	return r;
 }
 
 /* The track is this file; a longer fingerprint is taken where there are more bytes now. */
@@ -157,14 +157,16 @@ static struct track *find_content(const struct tracks *ts, const struct listed *
 static void match_inode(struct matching *m, const struct listed *l, size_t i)
 {
 	struct head head;
+	int r;
 	struct track *t = l->code < 0 ? NULL : find_inode(m, &l->stat);
 	m->settled[i] = t != NULL;
 	if (!t || t->present) /* a second name of it */
 		return;
 	if (unchanged(&t->seen, &l->stat)) {
 		take(m, t, l, NULL);
-	} else if (!read_head(m, l, &head)) {
+	} else if ((r = read_head(m, l, &head)) < 0) {
 		t->present = true; /* what it is, the next look says */
+		t->unreadable = r != -ENOENT;
 	} else if (!t->compared && find_content(m->tracks, l, &head, t)) {
 		/* It was empty until now, and turns out to be packed, or copied, from another. */
 		m->settled[i] = false;
@@ -219,7 +221,7 @@ static void match_content(struct matching *m, const struct listed *l, size_t i)
 		m->settled[i] = true;
 		return;
 	}
-	if (!read_head(m, l, &head)) {
+	if (read_head(m, l, &head) < 0) {
 		m->settled[i] = true; /* the next look */
 		return;
 	}
@@ -250,7 +252,7 @@ bool tracks_match(struct tracks *ts, const struct listing *listing, const struct
 	index_inodes(&m);
 	for (size_t k = 0; k < n_before; k++) {
 		was_present[k] = ts->list[k]->present;
-		ts->list[k]->present = false;
+		ts->list[k]->present = ts->list[k]->unreadable = false;
 	}
 	for (size_t i = 0; i < listing->n; i++)
 		match_inode(&m, &listing->list[i], i);

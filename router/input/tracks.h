@@ -28,6 +28,7 @@ struct track {
 	bool *lane_done;          /* the same */
 	uint64_t gone_at;         /* from this position on it is no more: a gap says why; UINT64_MAX */
 	bool present;             /* it has a name as of the last look */
+	bool unreadable;          /* the last look could not read its first bytes */
 	bool newest;              /* nothing newer of its log is there: it may grow */
 	bool cut;                 /* it lost its bytes by truncation */
 	bool compared;            /* a look has compared its first bytes with those of the others, and it is none of them */

@@ -3,6 +3,7 @@ The file input on a live log: rotation, restarts, and whatever else happens to f
 downstream; nothing here waits by time alone, only for a condition that has a deadline.
 """
 import collections
+import fcntl
 import gzip
 import itertools
 import json
@@ -640,6 +641,29 @@ def test_many_logs_by_one_pattern(followed):
         rotate(logs[round_], packed=True)
     got = followed.expect(range(150))
     assert len(got) == 150
+    followed.stop()
+
+
+def test_a_log_that_cannot_be_read_does_not_stop_the_others(followed):
+    """A lease keeps it from being opened, by root too."""
+    first, second = followed.folder / 'log' / 'a.log', followed.folder / 'log' / 'b.log'
+    followed.configure(path=followed.folder / 'log' / '*.log')
+    append(first, events(0, 5))
+    append(second, events(5, 5))
+    followed.start()
+    followed.expect_once(range(10))
+    followed.stop()
+    append(first, events(10, 5))
+    append(second, events(15, 5))
+    with open(first, 'r+b') as lease:
+        fcntl.fcntl(lease, fcntl.F_SETSIG, signal.SIGURG)    # which is ignored, when somebody wants to open it
+        try:
+            fcntl.fcntl(lease, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        except OSError as e:
+            pytest.skip(f'no leases here: {e.strerror}')
+        followed.start()
+        assert not set(range(10, 15)) & set(followed.expect(range(15, 20)))
+    assert sorted(followed.expect(range(20))) == list(range(20))
     followed.stop()
 
 
