@@ -73,8 +73,9 @@ static enum prospect prospect(struct follow *f, struct track *t, const struct fi
 		return t->file.done ? NOTHING_NEW : SOMETHING_NEW;
 	if (st->size == t->read)
 		return NOTHING_NEW;
+	/* It may be filled with a copy of one that was read. There was no line in it at the look, and a run that ends leaves it. */
 	if (t->present && !t->compared && !same_moment(&t->seen, st))
-		return ANOTHER_FILE; /* perhaps: it may be filled with a copy of one that was read */
+		return f->source->options.once ? NOTHING_NEW : ANOTHER_FILE;
 	if (st->size < t->read || head_read(&head, t->fd, t->file.path) < 0 || !fingerprint_fits(&t->file.print, &head))
 		return ANOTHER_FILE;
 	tracks_print(&f->tracks, t, &head); /* now: the next look may find it packed, and nothing else to know it by */

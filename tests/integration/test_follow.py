@@ -376,6 +376,26 @@ def test_once_goes_on_where_it_was(followed):
     followed.expect_once(range(40))
 
 
+def test_once_reads_all_that_is_there_while_other_logs_begin(followed):
+    """Those have no line yet, and are each time another when they are about to be read."""
+    folder, over = followed.log.parent, threading.Event()
+    followed.configure(path=folder / '*.log')
+    for i in range(100):
+        append(folder / f'{i:02}.log', event(i) if i % 2 else b'{')
+
+    def begin():
+        while not over.is_set():
+            for i in range(0, 100, 2):
+                os.truncate(folder / f'{i:02}.log', random.randrange(1, 100))
+    AT_END.append(over.set)
+    beginner = threading.Thread(target=begin, daemon=True)
+    beginner.start()
+    followed.once()
+    over.set()
+    beginner.join()
+    followed.expect_once(range(1, 100, 2))
+
+
 def test_a_lane_that_is_ahead_gets_nothing_twice(followed):
     """A collector that is down holds its lanes; the files have everything, and keep having it once over kills."""
     port = free_port()
