@@ -145,6 +145,8 @@ static void look_inside(struct walk *w, struct view string, struct redact_role r
 		return;
 	}
 	struct redact_sink sink = redact_sink_inside(w->sink, string, &work->text);
+	if (redact_is_pseudonym(sink.text))
+		return; /* cut by an own rule, of this router or of one before it */
 	if (!work->decoder)
 		work->decoder = decode_create(DECODE_BEST);
 	enum decode_result r = decode_line(work->decoder, sink.text, &ignored, &end);
