@@ -133,28 +133,52 @@ static unsigned gather(const struct backlog *b, const struct batch *batch, uint3
 }
 
 /*
- * Appends the events that are not done with, from *next on, which moves on. *ret_last: position of the last one. Where a group
- * has no room, one by one.
+ * Appends a group of the events that are not done with, from *next on, which moves on. *ret_last: position of the last one. Where
+ * it has no room, the next group is of one (*n_max).
  */
-static int append(struct backlog *b, const struct batch *batch, uint32_t *next, uint64_t *ret_last)
+static int append_group(struct backlog *b, const struct batch *batch, uint32_t *next, unsigned *n_max, uint64_t *ret_last)
 {
 	struct spool_record records[SPOOL_APPEND_MAX];
 	uint64_t bytes;
-	unsigned n_max = SPOOL_APPEND_MAX;
-	while (*next < batch_events(batch)) {
-		uint32_t end = *next;
-		unsigned n = gather(b, batch, &end, records, n_max, &bytes);
-		int e = n == 0 ? 0 : !has_room(b, bytes) ? -ENOSPC : n > 1 ? spool_append_many(b->spool, records, n, ret_last) :
-			spool_append(b->spool, records, ret_last);
-		if (e < 0 && n > 1) {
-			n_max = 1;
-			continue;
-		}
-		if (e < 0)
-			return e;
-		*next = end;
+	uint32_t end = *next;
+	unsigned n = gather(b, batch, &end, records, *n_max, &bytes);
+	int e = n == 0 ? 0 : !has_room(b, bytes) ? -ENOSPC : n > 1 ? spool_append_many(b->spool, records, n, ret_last) :
+		spool_append(b->spool, records, ret_last);
+	if (e < 0 && n > 1) {
+		*n_max = 1;
+		return 0;
 	}
-	return 0;
+	if (e == 0)
+		*next = end;
+	return e;
+}
+
+/* All of a batch that the sink has: what fits of it alone does not count. */
+static int append_taken(struct backlog *b, const struct batch *batch, uint64_t *ret_last)
+{
+	uint32_t next = 0;
+	unsigned n_max = SPOOL_APPEND_MAX;
+	int e = 0;
+	while (e == 0 && next < batch_events(batch))
+		e = append_group(b, batch, &next, &n_max, ret_last);
+	return e;
+}
+
+/* The rest of a batch off the queue, which only the spool has from now on: what is in it need not come again after kill -9. */
+static int append_pending(struct backlog *b)
+{
+	struct batch *batch = b->pending;
+	unsigned n_max = SPOOL_APPEND_MAX;
+	uint64_t last;
+	int e = 0;
+	while (e == 0 && b->pending_next < batch_events(batch)) {
+		uint32_t i = b->pending_next;
+		e = append_group(b, batch, &b->pending_next, &n_max, &last);
+		for (; i < b->pending_next && i < batch->n; i++)
+			batch->records[i].outcome = RECORD_DELIVERED;
+		lane_reach(batch);
+	}
+	return e;
 }
 
 static void say_full(struct backlog *b, int e)
@@ -268,10 +292,9 @@ static bool store_taken(struct backlog *b)
 {
 	for (struct batch *batch = b->lane->taken; batch; batch = batch->next) {
 		uint64_t last = 0;
-		uint32_t next = 0;
 		if (batch->stored)
 			continue;
-		int e = append(b, batch, &next, &last);
+		int e = append_taken(b, batch, &last);
 		if (e < 0) {
 			if (last) {
 				b->skip_to = last;
@@ -296,9 +319,8 @@ static bool store_queue(struct backlog *b)
 	struct lane *l = b->lane;
 	while (b->pending || (b->pending = lane_queue_pop(l))) {
 		struct batch *batch = b->pending;
-		uint64_t last;
 		const uint32_t first = b->pending_next;
-		int e = append(b, batch, &b->pending_next, &last);
+		int e = append_pending(b);
 		lane_account(l, &(struct lane_counters){
 			.memory_events = -(uint64_t)(b->pending_next - first),
 			.spooled_events = b->pending_next - first,

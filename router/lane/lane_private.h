@@ -70,6 +70,8 @@ void lane_account(struct lane *, const struct lane_counters *more);
 
 /* A batch that the sink has records of from now on: last in `taken`. The worker's thread. */
 void lane_list_add(struct lane *, struct batch *);
+/* Some more of its records have their outcome, or are in the spool: says so to the ledger, or to the backlog it came from. */
+void lane_reach(struct batch *);
 /* Makes dead letters of the batch's misfits, or keeps them in mind for that. May free the batch. The worker's thread. */
 void lane_bury_misfits(struct lane *, struct batch *);
 /* Tries again what the dead letters had no room for. Until they have it, the lane takes nothing new. The worker's thread. */

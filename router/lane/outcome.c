@@ -114,11 +114,11 @@ void lane_list_add(struct lane *l, struct batch *b)
 }
 
 /*
- * Tells how far all records of a batch have their outcome: these need not come again after kill -9. Also when it is done: its
- * span may stay without an end for long, while the input waits for another lane. Always to the end of a line: the other records of one
- * whose end is the same would not come again.
+ * How far all records of a batch have their outcome: these need not come again after kill -9. Also when it is done: its span may stay
+ * without an end for long, while the input waits for another lane. Always to the end of a line: the other records of one whose
+ * end is the same would not come again.
  */
-static void reach(struct batch *b)
+void lane_reach(struct batch *b)
 {
 	const struct record *r = b->records;
 	if (b->n_misfits)
@@ -148,7 +148,7 @@ static void outcome(struct batch *b, uint32_t count)
 	if (l)
 		l->progress_ms = clock_steady_ms();
 	if (l && (b->open || !b->stored))
-		reach(b);
+		lane_reach(b);
 	if (b->open)
 		return;
 	if (l) {

@@ -141,6 +141,7 @@ int rig_push_misfit(struct rig *r, const char *text, const char *misfit)
 	}
 	struct span *s = ledger_open(r->ledger, &seq);
 	b->span = s;
+	b->start = ledger_positions(r->ledger, NULL);
 	b->input = "in";
 	b->cluster = "";
 	ledger_join(s, 0);

@@ -301,18 +301,24 @@ static void assert_told(const struct rig *r, uint64_t position, uint64_t seq)
 	progress_past_free(past);
 }
 
+static struct progress *watch_progress(const struct rig *r)
+{
+	static const char *const in = "in", *const out = "out";
+	struct progress_names names = { .inputs = &in, .n_inputs = 1, .lanes = &out, .n_lanes = 1, .n_slots = 1 };
+	struct progress *progress;
+	assert_int_equal(progress_create(&progress, r->folder, RUN, &names), 0);
+	ledger_watch(r->ledger, progress, 0);
+	return progress;
+}
+
 /* Of a line with two events (a wrapper) one is delivered: after kill -9 the line comes again, or the other would be lost. */
 static void what_is_told_to_the_progress_ends_with_a_line(void **state)
 {
 	static const uint32_t ends[] = { 10, 20, 20, 30 };
-	static const char *const in = "in", *const out = "out";
-	struct progress_names names = { .inputs = &in, .n_inputs = 1, .lanes = &out, .n_lanes = 1, .n_slots = 1 };
-	struct progress *progress;
 	struct rig r;
 	(void)state;
 	rig_setup(&r, 1 << 20, AT_LEAST_ONCE);
-	assert_int_equal(progress_create(&progress, r.folder, RUN, &names), 0);
-	ledger_watch(r.ledger, progress, 0);
+	struct progress *progress = watch_progress(&r);
 	r.ends = ends;
 	play.at_once = 1;
 	play.stop_at = 2;
@@ -326,6 +332,35 @@ static void what_is_told_to_the_progress_ends_with_a_line(void **state)
 	play.stop_at = 0;
 	rig_wait(rig_idle, &r);
 	assert_told(&r, 1000, 0);
+	rig_teardown(&r);
+	progress_destroy(progress);
+}
+
+/* A spool that has room for a part of a batch: after kill -9 only the rest comes again. */
+static void what_is_in_the_spool_is_told_before_all_of_its_batch_is(void **state)
+{
+	uint32_t ends[100];
+	char text[sizeof ends / sizeof *ends + 1] = "";
+	struct rig r;
+	(void)state;
+	rig_setup_spool(&r, 150, AT_LEAST_ONCE, 4096);
+	struct progress *progress = watch_progress(&r);
+	for (uint32_t i = 0; i < sizeof text - 1; i++) {
+		ends[i] = i + 1;
+		text[i] = 'x';
+	}
+	r.ends = ends;
+	play.blocked = true;
+	assert_int_equal(rig_push(&r, "a"), 0);
+	rig_wait(rig_settled, &r);
+	assert_int_equal(rig_push(&r, text), 0);
+	rig_wait(rig_full, &r);
+	uint64_t spooled = lane_counters(r.lane).spooled_events;
+	assert_in_range(spooled, 1, 99);
+	assert_told(&r, 1000 + spooled, spooled);
+	play.blocked = false;
+	rig_wait(rig_idle, &r);
+	assert_int_equal(play.taken, 101);
 	rig_teardown(&r);
 	progress_destroy(progress);
 }
@@ -346,6 +381,7 @@ int main(void)
 		cmocka_unit_test(a_full_spool_makes_the_input_wait),
 		cmocka_unit_test(finish_flushes_once_the_queue_is_empty),
 		cmocka_unit_test(what_is_told_to_the_progress_ends_with_a_line),
+		cmocka_unit_test(what_is_in_the_spool_is_told_before_all_of_its_batch_is),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
