@@ -485,17 +485,22 @@ def test_a_log_that_is_cut_is_read_from_its_start(followed, longer):
     assert not followed.letters()
 
 
+def copy_and_cut(followed, copy, first):
+    """logrotate's copytruncate, and five more events, from number `first` on: all up to them are delivered, each once."""
+    shutil.copy(followed.log, copy)
+    os.truncate(followed.log, 0)
+    append(followed.log, events(first, 5))
+    followed.expect_once(range(first + 5))
+
+
 def test_copied_and_cut(followed):
-    """logrotate's copytruncate: the copy is no new log, and what was not read before the cut is read from it."""
+    """The copy is no new log, and what was not read before the cut is read from it."""
     append(followed.log, events(0, 10))
     followed.start()
     followed.expect_once(range(10))
     for i in range(1, 10):
         append(followed.log, events(i * 10, 5))
-        shutil.copy(followed.log, followed.log.parent / f'audit.log-2026010{i}')
-        os.truncate(followed.log, 0)
-        append(followed.log, events(i * 10 + 5, 5))
-        followed.expect_once(range(i * 10 + 10))
+        copy_and_cut(followed, followed.log.parent / f'audit.log-2026010{i}', i * 10 + 5)
     followed.stop()
     assert not followed.letters()
 
@@ -512,10 +517,7 @@ def test_a_copy_that_takes_its_time(followed):
         shutil.copy(followed.log, copy)
         append(followed.log, events(i * 10, 5))
         followed.expect_once(range(i * 10 + 5))
-        shutil.copy(followed.log, copy)
-        os.truncate(followed.log, 0)
-        append(followed.log, events(i * 10 + 5, 5))
-        followed.expect_once(range(i * 10 + 10))
+        copy_and_cut(followed, copy, i * 10 + 5)
     followed.stop()
     assert not followed.letters()
 
