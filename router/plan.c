@@ -34,7 +34,7 @@ static int load_classifier(struct plan *p, struct problems *problems)
 }
 
 /* Nothing where no path is said. */
-static int load_policy(struct plan_policy *ret, const char *path, struct problems *problems)
+static int load_policy(struct plan *p, struct plan_policy *ret, const char *path, struct problems *problems)
 {
 	if (!path)
 		return 0;
@@ -44,16 +44,18 @@ static int load_policy(struct plan_policy *ret, const char *path, struct problem
 	ret->path = path;
 	ret->drops = mem_zero(1, sizeof *ret->drops + (policy_rules(ret->policy) + 1) * sizeof *ret->drops->by_rule);
 	ret->drops->references = 1;
+	ret->first_by_rule = p->n_by_rule;
+	p->n_by_rule += policy_rules(ret->policy) + 1;
 	return 0;
 }
 
 /* All of them, so that the user sees what is wrong with each. */
 static int load_policies(struct plan *p, struct problems *problems)
 {
-	int r = load_policy(&p->policy, p->config->policy, problems);
+	int r = load_policy(p, &p->policy, p->config->policy, problems);
 	p->output_policies = mem_zero(p->config->n_outputs, sizeof *p->output_policies);
 	for (size_t i = 0; i < p->config->n_outputs; i++) {
-		int own = load_policy(&p->output_policies[i], p->config->outputs[i].common.policy, problems);
+		int own = load_policy(p, &p->output_policies[i], p->config->outputs[i].common.policy, problems);
 		if (r == 0)
 			r = own;
 	}
@@ -182,6 +184,20 @@ int plan_adopt(struct plan *reloaded, const struct plan *running, const char **r
 			if (strcmp(reloaded->config->outputs[i].name, running->config->outputs[j].name) == 0)
 				adopt_drops(&reloaded->output_policies[i], &running->output_policies[j]);
 	return 0;
+}
+
+static void count_drops(const struct plan_policy *p, const uint64_t *by_rule)
+{
+	for (size_t i = 0; p->policy && i <= policy_rules(p->policy); i++)
+		if (by_rule[p->first_by_rule + i])
+			p->drops->by_rule[i] += by_rule[p->first_by_rule + i];
+}
+
+void plan_count_drops(const struct plan *p, const uint64_t *by_rule)
+{
+	count_drops(&p->policy, by_rule);
+	for (size_t i = 0; i < p->config->n_outputs; i++)
+		count_drops(&p->output_policies[i], by_rule);
 }
 
 struct plan *plan_hold(struct plan *p)

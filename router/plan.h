@@ -24,6 +24,7 @@ struct plan_policy {
 	struct policy *policy;
 	const char *path; /* as in the configuration */
 	struct plan_drops *drops;
+	size_t first_by_rule;        /* of the plan's n_by_rule: the policy's rules, and one more */
 };
 
 struct plan_lane {
@@ -43,6 +44,7 @@ struct plan {
 	struct classifier *classifier;
 	struct plan_policy policy;   /* of the top level; .policy == NULL: none */
 	struct plan_policy *output_policies; /* by output */
+	size_t n_by_rule;            /* counts of all policies */
 	struct plan_lane *lanes;     /* sorted by class, then as in the file */
 	unsigned n_lanes;
 	unsigned class_first[AUDIT_CLASSES + 1]; /* lanes of class c: class_first[c] .. class_first[c + 1] - 1 */
@@ -55,5 +57,7 @@ int plan_create(struct plan **ret_plan, const struct config *, struct problems *
  * has a lane that does not run; *ret_missing is its output's name.
  */
 int plan_adopt(struct plan *reloaded, const struct plan *running, const char **ret_missing);
+/* Adds these n_by_rule counts to what the policies dropped. */
+void plan_count_drops(const struct plan *, const uint64_t *by_rule);
 struct plan *plan_hold(struct plan *);
 void plan_release(struct plan *); /* NULL is fine */

@@ -86,9 +86,9 @@ static void route_group(struct feed *f, struct join_group *g)
 		enum decode_result result = unwrap_decode(&f->unwrap, f->item_decoder, part->bytes, &e, &end);
 		assert(result == DECODE_OK); /* it was when it came */
 		(void)result;
-		f->part_skip = held->skip;
-		struct verdict v = route_event(f, &e, given);
-		f->part_skip = NULL;
+		f->stretch.part_skip = held->skip;
+		struct verdict v = sorter_add(&f->sorter, &e, given);
+		f->stretch.part_skip = NULL;
 		if (!given) {
 			first = v;
 			given = &first;
@@ -109,9 +109,17 @@ static void route_all_due(struct feed *f, bool all)
 		route_group(f, g);
 }
 
+bool join_holds(struct feed *f)
+{
+	(void)pthread_mutex_lock(&f->mutex);
+	bool holds = f->join && join_wait_ms(f->join, 0) >= 0;
+	(void)pthread_mutex_unlock(&f->mutex);
+	return holds;
+}
+
 static bool is_own_cluster(const struct feed *f)
 {
-	return f->cluster_view.ptr == f->cluster;
+	return f->stretch.cluster.ptr == f->cluster;
 }
 
 void route_due(struct feed *f)
@@ -126,8 +134,7 @@ static void release(struct feed *f, bool all)
 	if (f->gave_up || !f->join || (!all && join_wait_ms(f->join, clock_steady_ms()) != 0) ||
 		join_wait_ms(f->join, 0) < 0)
 		return;
-	f->lane_skip = NULL;
-	f->cluster_view = view_of(f->cluster); /* the last lines' is gone with them */
+	stretch_origin(&f->stretch, &(struct feed_origin){ 0 }); /* the last lines' is gone with them */
 	span_begin(f, NULL, f->end);
 	route_all_due(f, all);
 	(void)span_end(f, f->end);
@@ -177,8 +184,8 @@ static struct held *note(const struct feed *f)
 {
 	struct held *held = mem_zero(1, sizeof *held);
 	held->span = f->span;
-	for (unsigned lane = 0; f->lane_skip && lane < f->routing->n_lanes; lane++)
-		if (f->event_end <= f->lane_skip[lane])
+	for (unsigned lane = 0; f->stretch.lane_skip && lane < f->routing->n_lanes; lane++)
+		if (f->stretch.event_end <= f->stretch.lane_skip[lane])
 			held->skip[lane / 64] |= 1ull << (lane % 64);
 	return held;
 }
@@ -187,7 +194,7 @@ void route_part(struct feed *f, const struct event *e, const struct log_entry_sp
 {
 	if (!f->joins || !is_own_cluster(f) || !start_holding(f) || !join_can(f->join, split, e->bytes.len)) {
 		f->counters.unjoined++;
-		(void)route_event(f, e, NULL);
+		(void)sorter_add(&f->sorter, e, NULL);
 		return;
 	}
 	ledger_hold(f->span);

@@ -16,12 +16,12 @@ static uint64_t sum(const struct pipeline *p, enum audit_class c, size_t first_c
 {
 	uint64_t total = 0;
 	for (size_t i = 0; i < p->config->n_inputs; i++) {
-		const char *counters = (const char *)&p->inputs[i].feed->counters;
+		const char *counters = (const char *)&p->inputs[i].feed->counters.sorted;
 		total += ((const _Atomic uint64_t *)(const void *)(counters + first_counter))[c];
 	}
 	return total;
 }
-#define SUM(p, c, counter) sum(p, c, offsetof(struct feed_counters, counter))
+#define SUM(p, c, counter) sum(p, c, offsetof(struct sorter_counts, counter))
 
 static void print_lane(const struct lane *l)
 {
@@ -90,7 +90,7 @@ static void print_redacted(const struct pipeline *p)
 	for (unsigned kind = 0; kind < REDACT_KINDS; kind++) {
 		uint64_t n = 0;
 		for (size_t i = 0; i < p->config->n_inputs; i++)
-			n += p->inputs[i].feed->counters.redacted[kind];
+			n += p->inputs[i].feed->counters.sorted.redacted[kind];
 		if (n)
 			(void)fprintf(stderr, "%s%llu by %s", any ? ", " : "redacted values: ", (unsigned long long)n,
 				redact_kind_names[kind]);
@@ -135,7 +135,7 @@ void pipeline_print_table(const struct pipeline *p)
 	for (int step = LADDER_MANAGED_FIELDS; step <= LADDER_REQUEST_OBJECT; step++) {
 		uint64_t cut = 0;
 		for (size_t i = 0; i < p->config->n_inputs; i++)
-			cut += p->inputs[i].feed->counters.cut[step];
+			cut += p->inputs[i].feed->counters.sorted.cut[step];
 		if (cut)
 			(void)fprintf(stderr, "cut to fit max_event_bytes: %llu lost %s\n", (unsigned long long)cut, steps[step]);
 	}

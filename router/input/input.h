@@ -143,6 +143,17 @@ struct feed_origin {
  * lines. -ESHUTDOWN: stopping; the span stays open.
  */
 int64_t feed_chunk(struct feed *, struct chunk *, struct view bytes, uint64_t end, const struct feed_origin *);
+/*
+ * feed_chunk for the chunks of a file, one behind the other: the chunk may be routed later, in its order, while the caller reads on.
+ * Adds the number of its lines to origin->first_line then, so *origin, and what it points to, must stay until feed_catch_up; it has
+ * no cluster. -ESHUTDOWN: stopping; the spans of this one and perhaps of some before stay open, and nothing more can be fed.
+ */
+int feed_ahead(struct feed *, struct chunk *, uint64_t end, struct feed_origin *);
+/*
+ * Routes what feed_ahead has not yet. Before anything else is fed, and before the caller waits for something (the budget: what is ahead
+ * has a share of it).
+ */
+int feed_catch_up(struct feed *);
 /* A line that could not be taken up (longer than max_event_bytes): `head` is its first part. A span of its own. */
 int feed_too_long(struct feed *, struct view head, uint64_t bytes_total, uint64_t end, const struct feed_origin *);
 /*

@@ -21,6 +21,8 @@ struct lines {
 	enum lines_hold hold;
 	bool damaged;          /* LINES_FAILED by -EBADMSG: the start of a line before the damage is handed over */
 	struct err err;        /* of LINES_FAILED */
+	void (*before_wait)(void *context); /* NULL: nobody wants to know */
+	void *context;
 };
 
 struct lines *lines_create(struct reader *reader, struct budget *budget, uint64_t line_max)
@@ -44,6 +46,36 @@ void lines_destroy(struct lines *l)
 void lines_hold(struct lines *l, enum lines_hold hold)
 {
 	l->hold = hold;
+}
+
+void lines_before_wait(struct lines *l, void (*call)(void *context), void *context)
+{
+	l->before_wait = call;
+	l->context = context;
+}
+
+static void tell_wait(const struct lines *l)
+{
+	if (l->before_wait)
+		l->before_wait(l->context);
+}
+
+static int make_chunk(const struct lines *l, struct chunk **ret_chunk, size_t room)
+{
+	int r = chunk_try(ret_chunk, l->budget, room);
+	if (r != -EAGAIN)
+		return r;
+	tell_wait(l);
+	return chunk_create(ret_chunk, l->budget, room);
+}
+
+static int grow_chunk(const struct lines *l, struct chunk *c, size_t room)
+{
+	int r = chunk_try_grow(c, room);
+	if (r != -EAGAIN)
+		return r;
+	tell_wait(l);
+	return chunk_grow(c, room);
 }
 
 uint64_t lines_long_total(const struct lines *l)
@@ -108,7 +140,7 @@ static enum lines_result chunk_of_carry(struct lines *l, size_t len, size_t cons
 	struct chunk **ret_chunk)
 {
 	struct chunk *c;
-	if (chunk_create(&c, l->budget, len ? len : 1) < 0)
+	if (make_chunk(l, &c, len ? len : 1) < 0)
 		return LINES_STOPPED;
 	memcpy(c->bytes, carried(l).ptr, len);
 	c->len = len;
@@ -173,6 +205,7 @@ static bool keeps_back(const struct lines *l)
 /* The chunk holds the start of a line that is longer than line_max: keeps its head, reads on to its end. */
 static enum lines_result skip_long(struct lines *l, struct chunk *c, struct chunk **ret_chunk)
 {
+	tell_wait(l);
 	uint64_t total = c->len;
 	char *scratch = c->bytes + LINES_HEAD_MAX, *newline = NULL;
 	size_t head = c->len < LINES_HEAD_MAX ? c->len : LINES_HEAD_MAX, room = c->room - LINES_HEAD_MAX;
@@ -212,7 +245,7 @@ static enum lines_result lines_of_chunk(struct lines *l, struct chunk **ret_chun
 {
 	struct view start = carried(l);
 	struct chunk *c;
-	if (chunk_create(&c, l->budget, start.len < LINES_CHUNK_BYTES ? LINES_CHUNK_BYTES : start.len) < 0)
+	if (make_chunk(l, &c, start.len < LINES_CHUNK_BYTES ? LINES_CHUNK_BYTES : start.len) < 0)
 		return LINES_STOPPED;
 	memcpy(c->bytes, start.ptr, start.len);
 	c->len = start.len;
@@ -222,7 +255,7 @@ static enum lines_result lines_of_chunk(struct lines *l, struct chunk **ret_chun
 			size_t room = c->room * 2 < l->line_max + 1 ? c->room * 2 : (size_t)l->line_max + 1;
 			if (c->len > l->line_max)
 				return skip_long(l, c, ret_chunk);
-			if (chunk_grow(c, room) < 0) {
+			if (grow_chunk(l, c, room) < 0) {
 				chunk_release(c);
 				return LINES_STOPPED;
 			}

@@ -42,6 +42,8 @@ enum lines_hold {
 struct lines *lines_create(struct reader *, struct budget *, uint64_t line_max); /* the reader stays the caller's */
 void lines_destroy(struct lines *);
 void lines_hold(struct lines *, enum lines_hold); /* LINES_HOLD_NOTHING at first */
+/* `call` is called before lines_next waits for the budget, and before it looks for the end of a line that is too long. */
+void lines_before_wait(struct lines *, void (*call)(void *context), void *context);
 enum lines_result lines_next(struct lines *, struct chunk **ret_chunk, struct err *);
 uint64_t lines_long_total(const struct lines *);
 uint64_t lines_position(const struct lines *); /* unpacked bytes up to the end of what lines_next last returned */

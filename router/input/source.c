@@ -66,24 +66,42 @@ void source_trouble(struct source *s, const struct err *err)
 	feed_trouble(s->options.feed, "%s", err_print(err, text, sizeof text));
 }
 
-/* Hands one result of lines_next on, counts its lines and moves on behind it. False: stopped. */
-static bool feed(struct source *s, struct lines *lines, enum lines_result result, struct chunk *chunk, uint64_t consumed,
-	struct feed_origin *origin)
+static int feed_in_order(struct feed *f, struct chunk *chunk, uint64_t end, struct feed_origin *origin)
 {
-	struct view bytes = { chunk->bytes, chunk->len };
-	int64_t n = 1;
-	int r = 0;
-	if (result == LINES_SOME)
-		n = feed_chunk(s->options.feed, chunk, bytes, s->position + consumed, origin);
-	else
-		r = feed_too_long(s->options.feed, bytes, lines_long_total(lines), s->position + consumed, origin);
+	int64_t n = feed_chunk(f, chunk, (struct view){ chunk->bytes, chunk->len }, end, origin);
+	origin->first_line += n < 0 ? 0 : (uint64_t)n;
+	return n < 0 ? (int)n : 0;
+}
+
+static int feed_long(struct feed *f, struct lines *lines, struct chunk *chunk, uint64_t end, struct feed_origin *origin)
+{
+	int r = feed_catch_up(f);
+	if (r == 0)
+		r = feed_too_long(f, (struct view){ chunk->bytes, chunk->len }, lines_long_total(lines), end, origin);
+	origin->first_line++;
+	return r;
+}
+
+/* Hands one result of lines_next on, and moves on behind it. `waits`: the next one may have to be waited for. False: stopped. */
+static bool hand_on(struct source *s, struct lines *lines, enum lines_result result, struct chunk *chunk, uint64_t consumed,
+	struct feed_origin *origin, bool waits)
+{
+	const uint64_t end = s->position + consumed;
+	int r = result != LINES_SOME ? feed_long(s->options.feed, lines, chunk, end, origin) :
+		waits                ? feed_in_order(s->options.feed, chunk, end, origin) :
+				       feed_ahead(s->options.feed, chunk, end, origin);
 	chunk_release(chunk);
-	if (n < 0 || r < 0)
+	if (r < 0)
 		return false;
-	s->position += consumed;
+	s->position = end;
 	origin->offset += consumed;
-	origin->first_line += (uint64_t)n;
 	return true;
+}
+
+static void catch_up(void *context)
+{
+	struct source *s = context;
+	(void)feed_catch_up(s->options.feed); /* what is wrong is said by the next call too */
 }
 
 enum lines_result source_feed(struct source *s, struct reader *reader, enum lines_hold hold, struct feed_origin *origin)
@@ -95,11 +113,12 @@ enum lines_result source_feed(struct source *s, struct reader *reader, enum line
 	uint64_t done, total, before = 0;
 	reader_wake_fd(reader, s->stop_fd);
 	lines_hold(lines, hold);
+	lines_before_wait(lines, catch_up, s);
 	for (;;) {
 		result = lines_next(lines, &chunk, &err);
 		if (result != LINES_SOME && result != LINES_TOO_LONG)
 			break;
-		if (!feed(s, lines, result, chunk, lines_position(lines) - before, origin)) {
+		if (!hand_on(s, lines, result, chunk, lines_position(lines) - before, origin, reader_waits(reader))) {
 			result = LINES_STOPPED;
 			break;
 		}
@@ -107,6 +126,8 @@ enum lines_result source_feed(struct source *s, struct reader *reader, enum line
 		reader_progress(reader, &done, &total);
 		s->done = s->packed_before + done;
 	}
+	if (feed_catch_up(s->options.feed) < 0)
+		result = LINES_STOPPED;
 	if (result == LINES_FAILED)
 		source_trouble(s, &err);
 	lines_destroy(lines);

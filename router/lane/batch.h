@@ -6,7 +6,7 @@
  * chunk is small (less than a quarter), its events are copied into the arena instead and the chunk is let go: a slow
  * lane pins at most four times what it holds.
  *
- * Life:    the input's thread fills it, lane_push hands it to the lane's worker, and from then on only that worker
+ * Life:    a sorter fills it (sorter.h), lane_push hands it to the lane's worker, and from then on only that worker
  *          touches it. Each record gets exactly one outcome, in any order: batch_delivered or batch_refused. When the
  *          last one has, the lane closes the span in the ledger and frees the batch: an outcome may free it.
  * Misfits: events that at their smallest are more than the collector takes. They stand beside the records, have no sequence

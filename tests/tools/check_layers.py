@@ -47,6 +47,8 @@ MAY_USE = {
     'router/cmd/*': [BASE, EVENT, MATCH, POLICY, CLASSIFIER, SETTINGS, CONFIG, CHUNK, INPUT, OUTPUT, FORMAT,
                      'router/input/lines.h', 'router/input/reader.h', PLAN, 'router/pipeline.h', OBSERVE],
     'router/main.c': ['router/cmd/cmd.h', BASE],
+    'router/sorter.*': [BASE, EVENT, MATCH, POLICY, CLASSIFIER, CONFIG, INPUT, CHUNK, BATCH, 'router/lane/record.h', PLAN,
+                        'router/redaction.h'],
     # pipeline, route and what else stands beside them: the top, where all comes together
     'router/*': [BASE, EVENT, MATCH, POLICY, CLASSIFIER, SETTINGS, CONFIG, INPUT, OUTPUT, FORMAT, LANE, OBSERVE],
 }

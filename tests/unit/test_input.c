@@ -29,6 +29,10 @@ struct feed {
 	uint64_t end;
 	int stop_after;     /* -ESHUTDOWN from that chunk on; 0: never */
 	_Atomic int chunks;
+	struct chunk *ahead; /* NULL: none is */
+	uint64_t ahead_end;
+	struct feed_origin ahead_origin, *live_origin;
+	bool stopped;
 };
 
 int64_t feed_chunk(struct feed *f, struct chunk *chunk, struct view bytes, uint64_t end,
@@ -48,9 +52,35 @@ int64_t feed_chunk(struct feed *f, struct chunk *chunk, struct view bytes, uint6
 	return n;
 }
 
+/* What is ahead is one chunk, which the next one or a wait routes: the input may rely on no more. */
+int feed_ahead(struct feed *f, struct chunk *chunk, uint64_t end, struct feed_origin *origin)
+{
+	int r = feed_catch_up(f);
+	f->ahead = chunk_hold(chunk);
+	f->ahead_end = end;
+	f->ahead_origin = *origin;
+	f->live_origin = origin;
+	return r;
+}
+
+int feed_catch_up(struct feed *f)
+{
+	struct chunk *c = f->ahead;
+	f->ahead = NULL;
+	if (!c)
+		return f->stopped ? -ESHUTDOWN : 0;
+	f->ahead_origin.first_line = f->live_origin->first_line;
+	int64_t n = feed_chunk(f, c, (struct view){ c->bytes, c->len }, f->ahead_end, &f->ahead_origin);
+	chunk_release(c);
+	f->stopped = n < 0;
+	f->live_origin->first_line += n < 0 ? 0 : (uint64_t)n;
+	return n < 0 ? (int)n : 0;
+}
+
 int feed_too_long(struct feed *f, struct view head, uint64_t bytes_total, uint64_t end, const struct feed_origin *origin)
 {
 	(void)head;
+	assert_null(f->ahead);
 	assert_true(end > f->end);
 	f->end = end;
 	buf_addf(&f->text, "<%llu>", (unsigned long long)bytes_total);
@@ -61,6 +91,7 @@ int feed_too_long(struct feed *f, struct view head, uint64_t bytes_total, uint64
 int feed_gap(struct feed *f, const char *file, uint64_t bytes, const char *what, uint64_t end)
 {
 	(void)what;
+	assert_null(f->ahead);
 	assert_true(end > f->end);
 	f->end = end;
 	buf_addf(&f->text, "<gap %llu>", (unsigned long long)bytes);

@@ -314,6 +314,68 @@ static void damage_comes_after_all_that_was_good(void **state)
 	budget_destroy(budget);
 }
 
+static void let_go(void *context)
+{
+	struct chunk **held = context;
+	chunk_release(*held);
+	*held = NULL;
+}
+
+/* Who holds a chunk while the next is read has to let it go when there is no room for both. */
+static void a_wait_for_the_budget_is_told_before(void **state)
+{
+	struct source s;
+	struct budget *budget;
+	struct chunk *c, *held = NULL;
+	struct err err;
+	size_t total = 0;
+	(void)state;
+	_free_ char *bytes = mem_alloc(4 << 20);
+	for (size_t i = 0; i < 4 << 20; i++)
+		bytes[i] = i % 100 == 99 || (i % (1 << 20) < LINES_CHUNK_BYTES * 2 && i % 1000 != 999) ? 'x' : '\n'; /* some lines make a chunk grow */
+	assert_int_equal(budget_create(&budget, LINES_CHUNK_BYTES + 1), 0);
+	source_open(&s, (struct view){ bytes, 4 << 20 }, 0);
+	struct lines *l = lines_create(s.reader, budget, 4 << 20);
+	lines_before_wait(l, let_go, &held);
+	while (lines_next(l, &c, &err) == LINES_SOME) {
+		total += c->len;
+		chunk_release(held);
+		held = c;
+	}
+	assert_int_equal(total, 4 << 20);
+	chunk_release(held);
+	lines_destroy(l);
+	source_close(&s);
+	assert_int_equal(budget_used(budget), 0);
+	budget_destroy(budget);
+}
+
+/* Its end may be far, and come late. */
+static void the_look_for_the_end_of_a_long_line_is_told_before(void **state)
+{
+	struct source s;
+	struct budget *budget;
+	struct chunk *c, *held;
+	struct err err;
+	(void)state;
+	assert_int_equal(budget_create(&budget, BUDGET), 0);
+	_free_ char *bytes = mem_alloc(LINES_CHUNK_BYTES * 4);
+	memset(bytes, 'x', LINES_CHUNK_BYTES * 4);
+	memcpy(bytes, "a\n", 2);
+	source_open(&s, (struct view){ bytes, LINES_CHUNK_BYTES * 4 }, 0);
+	struct lines *l = lines_create(s.reader, budget, LINES_CHUNK_BYTES * 2);
+	lines_before_wait(l, let_go, &held);
+	assert_int_equal(lines_next(l, &held, &err), LINES_SOME);
+	assert_int_equal(lines_next(l, &c, &err), LINES_TOO_LONG);
+	assert_null(held);
+	chunk_release(c);
+	assert_int_equal(lines_next(l, &c, &err), LINES_END);
+	lines_destroy(l);
+	source_close(&s);
+	assert_int_equal(budget_used(budget), 0);
+	budget_destroy(budget);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -325,6 +387,8 @@ int main(void)
 		cmocka_unit_test(an_unfinished_line_is_held_back),
 		cmocka_unit_test(a_stop_ends_waits),
 		cmocka_unit_test(damage_comes_after_all_that_was_good),
+		cmocka_unit_test(a_wait_for_the_budget_is_told_before),
+		cmocka_unit_test(the_look_for_the_end_of_a_long_line_is_told_before),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
