@@ -17,6 +17,21 @@ bool line_next(struct view *rest, struct view *ret_line)
 	return true;
 }
 
+/* Where the line is an event, or a list, behind zero bytes: it without them. */
+static bool decode_behind_zeros(struct decoder *d, struct view *line, struct event *event, size_t *ret_end, enum decode_result *ret)
+{
+	struct view rest = *line;
+	while (rest.len && !*rest.ptr)
+		rest = (struct view){ rest.ptr + 1, rest.len - 1 };
+	if (rest.len == line->len)
+		return false;
+	*ret = decode_line(d, rest, event, ret_end);
+	if (*ret != DECODE_OK && *ret != DECODE_LIST)
+		return false;
+	*line = rest;
+	return true;
+}
+
 enum decode_result line_decode(struct decoder *d, struct view *rest, struct view *ret_line, struct event *event, size_t *ret_end)
 {
 	enum decode_result result = decode_value_of_line(d, *rest, event, ret_end);
@@ -24,6 +39,8 @@ enum decode_result line_decode(struct decoder *d, struct view *rest, struct view
 	const bool good = result == DECODE_OK || result == DECODE_NOT_EVENT || result == DECODE_LIST;
 	if (!good || len == rest->len || rest->ptr[len] != '\n') {
 		(void)line_next(rest, ret_line);
+		if (decode_behind_zeros(d, ret_line, event, ret_end, &result))
+			return result;
 		return decode_line(d, *ret_line, event, ret_end);
 	}
 	*ret_line = (struct view){ rest->ptr, len };

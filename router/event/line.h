@@ -16,7 +16,8 @@ bool line_next(struct view *rest, struct view *ret_line);
 
 /*
  * line_next and decode_line in one, for a `*rest` that is not empty: the end of a line that is good is found by decoding it, so
- * that its bytes are looked at once.
+ * that its bytes are looked at once. Zero bytes in front of an event are no part of its line: a log that was cut under a writer that
+ * does not append goes on behind a hole, and so may one after a power cut.
  */
 enum decode_result line_decode(struct decoder *, struct view *rest, struct view *ret_line, struct event *ret_event,
 	size_t *ret_end);

@@ -17,6 +17,7 @@ struct lines {
 	size_t at;
 	bool whole;       /* the carry holds at least one whole line */
 	uint64_t position, long_total;
+	uint64_t zeros;   /* passed over in front of what is handed over next */
 	enum lines_result end; /* LINES_SOME: not yet at the end */
 	enum lines_hold hold;
 	bool damaged;          /* LINES_FAILED by -EBADMSG: the start of a line before the damage is handed over */
@@ -130,7 +131,8 @@ static enum lines_result hand_over(struct lines *l, struct chunk *c, size_t cons
 	struct chunk **ret_chunk)
 {
 	trim(c);
-	l->position += consumed;
+	l->position += l->zeros + consumed;
+	l->zeros = 0;
 	*ret_chunk = c;
 	return result;
 }
@@ -240,6 +242,11 @@ static enum lines_result last_line(struct lines *l, struct chunk *c, struct chun
 	return hand_over(l, c, len, LINES_TOO_LONG, ret_chunk);
 }
 
+static bool is_zeros(struct view v)
+{
+	return v.len && !*v.ptr && memcmp(v.ptr, v.ptr + 1, v.len - 1) == 0;
+}
+
 /* Reads into a chunk, which begins with the carry, up to and past a newline; what is past the last one is carried. */
 static enum lines_result lines_of_chunk(struct lines *l, struct chunk **ret_chunk)
 {
@@ -251,7 +258,10 @@ static enum lines_result lines_of_chunk(struct lines *l, struct chunk **ret_chun
 	c->len = start.len;
 	set_carry(l, "", 0);
 	for (const char *newline = NULL; !newline;) {
-		if (c->len == c->room) {
+		if (c->len == c->room && is_zeros((struct view){ c->bytes, c->len })) {
+			l->zeros += c->len;
+			c->len = 0;
+		} else if (c->len == c->room) {
 			size_t room = c->room * 2 < l->line_max + 1 ? c->room * 2 : (size_t)l->line_max + 1;
 			if (c->len > l->line_max)
 				return skip_long(l, c, ret_chunk);

@@ -86,7 +86,9 @@ static int feed_long(struct feed *f, struct lines *lines, struct chunk *chunk, u
 static bool hand_on(struct source *s, struct lines *lines, enum lines_result result, struct chunk *chunk, uint64_t consumed,
 	struct feed_origin *origin, bool waits)
 {
+	const uint64_t zeros = result == LINES_SOME ? consumed - chunk->len : 0; /* in front, passed over */
 	const uint64_t end = s->position + consumed;
+	origin->offset += zeros;
 	int r = result != LINES_SOME ? feed_long(s->options.feed, lines, chunk, end, origin) :
 		waits                ? feed_in_order(s->options.feed, chunk, end, origin) :
 				       feed_ahead(s->options.feed, chunk, end, origin);
@@ -94,7 +96,7 @@ static bool hand_on(struct source *s, struct lines *lines, enum lines_result res
 	if (r < 0)
 		return false;
 	s->position = end;
-	origin->offset += consumed;
+	origin->offset += consumed - zeros;
 	return true;
 }
 

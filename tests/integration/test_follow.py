@@ -534,9 +534,26 @@ def test_copied_and_cut_under_a_writer_that_does_not_append(followed):
             os.truncate(followed.log, 0)
             wait_for(lambda: followed.stderr().count('was cut') == i, followed.stderr)
             wait_for(lambda: followed.has_open(followed.log), 'the log is open')
-            out.write(b'\n' + events(i * 10, 10))
+            out.write(events(i * 10, 10))
             followed.expect_once(range(i * 10 + 10))
     followed.stop()
+    assert not followed.letters()
+
+
+def test_a_hole_longer_than_any_line(followed):
+    """As a log of 100 MB leaves it that was cut under a writer that does not append, and once more after a start."""
+    followed.log.parent.mkdir()
+    with open(followed.log, 'wb', buffering=0) as out:
+        out.seek(100 << 20)
+        out.write(events(0, 10))
+        followed.start()
+        followed.expect_once(range(10))
+        followed.kill()
+        out.write(events(10, 10))
+        followed.start()
+        followed.expect_once(range(20))
+    followed.stop()
+    assert not followed.letters()
 
 
 def test_late_creation(followed):

@@ -335,6 +335,18 @@ static inline void oracle_trouble(const struct oracle *o, enum decode_result res
 	oracle_check(o, with == result && prefix_end == end, "trouble behind its place");
 }
 
+/* An event or a list does not begin with the zero bytes in front of it. */
+static inline struct view oracle_behind_zeros(struct oracle *o, struct view line)
+{
+	struct event event;
+	struct view rest = line;
+	size_t end;
+	while (rest.len && !*rest.ptr)
+		rest.ptr++, rest.len--;
+	enum decode_result result = decode_line(o->item_decoder, rest, &event, &end);
+	return result == DECODE_OK || result == DECODE_LIST ? rest : line;
+}
+
 /* Taking lines off by decoding them is as finding their ends first. `bytes` should be an allocation of exactly its size. */
 static inline void oracle_lines(struct oracle *o, struct view bytes)
 {
@@ -346,6 +358,7 @@ static inline void oracle_lines(struct oracle *o, struct view bytes)
 		for (struct view rest = bytes, other_rest = bytes; rest.len;) {
 			enum decode_result result = line_decode(o->decoders[i], &rest, &line, &event, &at);
 			oracle_check(o, line_next(&other_rest, &other_line), "a line too many");
+			other_line = oracle_behind_zeros(o, other_line);
 			oracle_check(o, line.ptr == other_line.ptr && line.len == other_line.len && rest.ptr == other_rest.ptr &&
 				rest.len == other_rest.len, "another line");
 			oracle_check(o, decode_line(o->item_decoder, other_line, &other, &other_at) == result, "a line's result");

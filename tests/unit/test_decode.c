@@ -814,6 +814,33 @@ static void lines_are_taken_off_one_by_one(void **state)
 	buf_finish(&text);
 }
 
+static void zero_bytes_in_front_of_an_event_are_no_part_of_its_line(void **state)
+{
+	static const char text[] = "\0\0{\"stage\":\"Panic\",\"verb\":\"get\"}\n\0{\"kind\":\"EventList\",\"items\":[]}\n\0\0\n\0{\n{}\0\n";
+	const struct {
+		struct view line;
+		enum decode_result result;
+	} lines[] = {
+		{ VIEW("{\"stage\":\"Panic\",\"verb\":\"get\"}"), DECODE_OK },
+		{ VIEW("{\"kind\":\"EventList\",\"items\":[]}"), DECODE_LIST },
+		{ VIEW("\0\0"), DECODE_BAD }, /* what is no event stays as it is, for the dead letters */
+		{ VIEW("\0{"), DECODE_BAD },
+		{ VIEW("{}\0"), DECODE_BAD },
+	};
+	(void)state;
+	for (size_t k = 0; k < n_decoders; k++) {
+		struct view rest = { text, sizeof text - 1 };
+		for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+			struct event event;
+			struct view line;
+			size_t end;
+			assert_int_equal(line_decode(decoders[k], &rest, &line, &event, &end), lines[i].result);
+			assert_true(view_eq(line, lines[i].line));
+		}
+		assert_false(rest.len);
+	}
+}
+
 static void vectors_are_chosen_and_named(void **state)
 {
 	struct decoder *d = decode_create(DECODE_BEST);
@@ -869,6 +896,7 @@ int main(void)
 		cmocka_unit_test(every_truncation_of_a_real_event),
 		cmocka_unit_test(large_arrays_and_texts),
 		cmocka_unit_test(lines_are_taken_off_one_by_one),
+		cmocka_unit_test(zero_bytes_in_front_of_an_event_are_no_part_of_its_line),
 		cmocka_unit_test(vectors_are_chosen_and_named),
 		cmocka_unit_test(levels_and_stages_have_names),
 	};

@@ -314,6 +314,41 @@ static void damage_comes_after_all_that_was_good(void **state)
 	budget_destroy(budget);
 }
 
+/* A hole that is longer than any line, as where a log was cut under a writer that does not append. */
+static void a_hole_in_front_costs_no_line(void **state)
+{
+	enum { LINE_MAX_BYTES = 1000 << 10, HOLE = 10 * LINE_MAX_BYTES };
+	struct source s;
+	struct budget *budget;
+	struct chunk *c;
+	struct err err;
+	(void)state;
+	_free_ char *bytes = mem_zero(HOLE + 6, 1);
+	memcpy(bytes + HOLE, "a\nbc\nd", 6);
+	static const size_t holes[] = { 0, 1, LINES_CHUNK_BYTES - 1, LINES_CHUNK_BYTES, LINES_CHUNK_BYTES + 1, HOLE - 1, HOLE };
+	for (size_t i = 0; i < sizeof holes / sizeof *holes; i++) {
+		const size_t hole = holes[i];
+		assert_int_equal(budget_create(&budget, BUDGET), 0);
+		source_open(&s, (struct view){ bytes + HOLE - hole, hole + 6 }, 0);
+		struct lines *l = lines_create(s.reader, budget, LINE_MAX_BYTES);
+		assert_int_equal(lines_next(l, &c, &err), LINES_SOME);
+		const size_t zeros = c->len - 5;
+		assert_true(zeros < LINES_CHUNK_BYTES);
+		assert_memory_equal(c->bytes + zeros, "a\nbc\n", 5);
+		assert_int_equal(lines_position(l), hole + 5);
+		chunk_release(c);
+		assert_int_equal(lines_next(l, &c, &err), LINES_SOME);
+		assert_int_equal(c->len, 1);
+		assert_int_equal(lines_position(l), hole + 6);
+		chunk_release(c);
+		assert_int_equal(lines_next(l, &c, &err), LINES_END);
+		lines_destroy(l);
+		source_close(&s);
+		assert_int_equal(budget_used(budget), 0);
+		budget_destroy(budget);
+	}
+}
+
 static void let_go(void *context)
 {
 	struct chunk **held = context;
@@ -387,6 +422,7 @@ int main(void)
 		cmocka_unit_test(an_unfinished_line_is_held_back),
 		cmocka_unit_test(a_stop_ends_waits),
 		cmocka_unit_test(damage_comes_after_all_that_was_good),
+		cmocka_unit_test(a_hole_in_front_costs_no_line),
 		cmocka_unit_test(a_wait_for_the_budget_is_told_before),
 		cmocka_unit_test(the_look_for_the_end_of_a_long_line_is_told_before),
 	};
