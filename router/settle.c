@@ -121,8 +121,11 @@ void settle_all(struct pipeline *p)
 void settle_if_due(struct pipeline *p)
 {
 	int64_t now = clock_steady_ms();
-	if (now < p->settle_due_ms)
+	if (now < p->settle_due_ms) {
+		for (unsigned i = 0; i < p->n_lanes; i++)
+			lane_relieve(p->lanes[i]);
 		return;
+	}
 	settle_all(p);
 	int64_t end = clock_steady_ms(), pause = (end - now) * SETTLE_PART;
 	p->settle_due_ms = end + (pause > SETTLE_MS ? pause : SETTLE_MS);

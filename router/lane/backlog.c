@@ -92,6 +92,12 @@ int backlog_sync(struct backlog *b)
 	return b ? spool_sync(b->spool) : 0;
 }
 
+void backlog_relieve(struct backlog *b)
+{
+	if (b && spool_wants_sync(b->spool))
+		(void)spool_sync(b->spool); /* a failure stays, and is told by the next backlog_sync */
+}
+
 /* What is in the spool is done: durable with the next backlog_sync, as a file output's lines are with theirs. */
 static void close_span(const struct backlog *b, struct span *span)
 {

@@ -39,6 +39,8 @@ void backlog_close(struct backlog *); /* NULL is fine */
 
 /* Makes durable what was appended so far. Once it has failed, it fails: spool_sync. NULL: 0. */
 int backlog_sync(struct backlog *);
+/* The same where so much waits for it that the worker would soon have to, and its queue, and who fills it, would wait. Any thread. */
+void backlog_relieve(struct backlog *); /* NULL is fine */
 /* Moves what has waited too long into the spool. Returns how long the worker may sleep at most, in ms. */
 int backlog_work(struct backlog *, int wait_ms);
 /* Everything that is in memory and not yet safe goes to the spool (shutdown). False: not all of it had room. */

@@ -506,6 +506,11 @@ void lane_join(struct lane *l)
 	free(l);
 }
 
+void lane_relieve(struct lane *l)
+{
+	backlog_relieve(l->backlog);
+}
+
 int lane_sync(struct lane *l)
 {
 	const uint64_t delivered = backlog_delivered(l->backlog);

@@ -118,6 +118,8 @@ void lane_join(struct lane *);
  * dead letter; what of it came out of the spool may be forgotten there. Main's thread.
  */
 int lane_sync(struct lane *);
+/* Between two of these: syncs a spool that is written so fast that its worker would have to do it. Main's thread. */
+void lane_relieve(struct lane *);
 
 bool lane_idle(const struct lane *);                 /* everything pushed has an outcome */
 int64_t lane_progress_ms(const struct lane *);       /* clock_steady_ms of the last outcome, or of when it last got something to do */

@@ -162,6 +162,14 @@ int spool_sync(struct spool *s)
 	return r;
 }
 
+bool spool_wants_sync(struct spool *s)
+{
+	(void)pthread_mutex_lock(&s->lock);
+	bool many = s->n_pending >= SPOOL_PENDING_MANY && s->failed == 0;
+	(void)pthread_mutex_unlock(&s->lock);
+	return many;
+}
+
 static int roll(struct spool *s)
 {
 	(void)pthread_mutex_lock(&s->lock);

@@ -17,6 +17,7 @@
  * On disk:  drawn in spool_segment.h, above struct record_header; versioned by its first bytes. CRC32C over header and
  *           payload.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "router/base/err.h"
@@ -53,6 +54,8 @@ enum { SPOOL_APPEND_MAX = 64 };
 int spool_append_many(struct spool *, const struct spool_record *, unsigned n, uint64_t *ret_position);
 /* Once it has failed, appends and syncs fail until the spool is opened anew: what the disk holds is unknown till then. */
 int spool_sync(struct spool *);
+/* Do so many segments wait for a sync that an append may soon have to make it? Then somebody else had better. Any thread. */
+bool spool_wants_sync(struct spool *);
 
 /*
  * The next record that was not read since open. The views are valid until the next call of spool_next. -EAGAIN: nothing

@@ -15,7 +15,7 @@
 #include "router/lane/spool_segment.h"
 
 /* Segments before the active one that may wait for a sync: an appender that begins one more syncs by itself. */
-enum { SPOOL_PENDING_MAX = 12 };
+enum { SPOOL_PENDING_MAX = 12, SPOOL_PENDING_MANY = 4 };
 
 struct segment {
 	uint64_t first, end; /* positions */

@@ -196,7 +196,7 @@ class Run:
 def full_speed(bench, options, other):
     """Seconds from the start until the live outputs have all of the log."""
     with Run(bench, options.folder / 'lanes', other) as r:
-        with open(options.log_small, 'rb') as log:
+        with open(options.log, 'rb') as log:
             shutil.copyfileobj(log, r.log, 1 << 20)
         r.log.write(marks(0))
         os.sync()
@@ -360,7 +360,7 @@ def at_full_speed(bench, options):
     for _ in range(options.rounds):
         for name, other in kinds.items():
             taken[name].append(full_speed(bench, options, other))
-    size, result = options.log_small.stat().st_size, {}
+    size, result = options.log.stat().st_size, {}
     files = [one['wall_s'] for one in taken['a file output']]
     for name, rounds in taken.items():
         ratios = [one['wall_s'] / base for one, base in zip(rounds, files)]

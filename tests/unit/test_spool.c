@@ -20,6 +20,7 @@
 #include "router/base/buf.h"
 #include "router/base/io.h"
 #include "router/lane/spool.h"
+#include "router/lane/spool_priv.h"
 #include "router/lane/spool_segment.h"
 #include "tests/tools/sim_disk.h"
 
@@ -388,6 +389,24 @@ static void rot_of_a_body_costs_that_record(void **state)
 		take(s, i);
 	take(s, 30);
 	at_end(s);
+	spool_close(s);
+}
+
+static void a_spool_that_is_written_fast_wants_a_sync_in_time(void **state)
+{
+	struct fixture *f = *state;
+	struct spool *s = open_spool(&f->options);
+	unsigned wanted = 0;
+	for (uint64_t i = 0; i < 1000; i++) {
+		append_many(s, i, i + 1);
+		if (!spool_wants_sync(s))
+			continue;
+		wanted++;
+		assert_int_equal(spool_sync(s), 0);
+		assert_false(spool_wants_sync(s));
+	}
+	/* Of some hundred segments several wait each time, and never so many that an append has to sync. */
+	assert_in_range(wanted, 100 / (SPOOL_PENDING_MAX - 1), 100 / 2);
 	spool_close(s);
 }
 
@@ -906,6 +925,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_was_not_synced_survives_a_kill, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_new_segment_waits_for_no_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(rot_of_a_body_costs_that_record, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_spool_that_is_written_fast_wants_a_sync_in_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(rot_is_no_torn_tail_where_an_fsync_is_known, setup, teardown),
 		cmocka_unit_test_setup_teardown(rot_of_a_header_costs_the_rest_of_the_segment, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_missing_segment_is_counted, setup, teardown),
