@@ -242,9 +242,17 @@ static enum lines_result last_line(struct lines *l, struct chunk *c, struct chun
 	return hand_over(l, c, len, LINES_TOO_LONG, ret_chunk);
 }
 
-static bool is_zeros(struct view v)
+/* Of the zero bytes in front of a line all but one are passed over. */
+static void pass_zeros(struct lines *l, struct chunk *c)
 {
-	return v.len && !*v.ptr && memcmp(v.ptr, v.ptr + 1, v.len - 1) == 0;
+	size_t n = 0;
+	while (n < c->len && !c->bytes[n])
+		n++;
+	if (n < 2)
+		return;
+	c->len -= n - 1;
+	memmove(c->bytes, c->bytes + n - 1, c->len);
+	l->zeros += n - 1;
 }
 
 /* Reads into a chunk, which begins with the carry, up to and past a newline; what is past the last one is carried. */
@@ -256,12 +264,10 @@ static enum lines_result lines_of_chunk(struct lines *l, struct chunk **ret_chun
 		return LINES_STOPPED;
 	memcpy(c->bytes, start.ptr, start.len);
 	c->len = start.len;
+	pass_zeros(l, c);
 	set_carry(l, "", 0);
 	for (const char *newline = NULL; !newline;) {
-		if (c->len == c->room && is_zeros((struct view){ c->bytes, c->len })) {
-			l->zeros += c->len;
-			c->len = 0;
-		} else if (c->len == c->room) {
+		if (c->len == c->room) {
 			size_t room = c->room * 2 < l->line_max + 1 ? c->room * 2 : (size_t)l->line_max + 1;
 			if (c->len > l->line_max)
 				return skip_long(l, c, ret_chunk);
@@ -273,8 +279,10 @@ static enum lines_result lines_of_chunk(struct lines *l, struct chunk **ret_chun
 		size_t n = read_more(l, c->bytes + c->len, c->room - c->len);
 		if (!n)
 			return last_line(l, c, ret_chunk);
-		newline = memrchr(c->bytes + c->len, '\n', n);
 		c->len += n;
+		pass_zeros(l, c);
+		n = n < c->len ? n : c->len;
+		newline = memrchr(c->bytes + c->len - n, '\n', n);
 		if (!newline)
 			continue;
 		size_t whole = (size_t)(newline - c->bytes) + 1;

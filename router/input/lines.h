@@ -9,8 +9,8 @@
  * the damage is handed over as the last line; of one that cannot be read on, it is not. lines_hold says of sources that may
  * yet grow what of that is kept back instead.
  *
- * Zero bytes in front of a line, where they fill a chunk and more, are passed over: a log that is cut under a writer that does not
- * append begins with a hole, which may be longer than any line. What is left of them is event/line.h's.
+ * Of the zero bytes that a source, or a line longer than a read, begins with, one is left: a log that is cut under a writer that does
+ * not append begins with a hole, which may be longer than any line. The one is event/line.h's.
  *
  * Memory: chunks count against the budget; while a pipe or terminal is waited for, nothing of the budget is held.
  * Threads: one owner.

@@ -314,38 +314,79 @@ static void damage_comes_after_all_that_was_good(void **state)
 	budget_destroy(budget);
 }
 
-/* A hole that is longer than any line, as where a log was cut under a writer that does not append. */
-static void a_hole_in_front_costs_no_line(void **state)
-{
-	enum { LINE_MAX_BYTES = 1000 << 10, HOLE = 10 * LINE_MAX_BYTES };
-	struct source s;
+/* A source against a budget. */
+struct rig {
+	struct source source;
 	struct budget *budget;
+	struct lines *lines;
+};
+
+static void rig_open(struct rig *r, struct view bytes, uint64_t budget, uint64_t line_max)
+{
+	assert_int_equal(budget_create(&r->budget, budget), 0);
+	source_open(&r->source, bytes, 0);
+	r->lines = lines_create(r->source.reader, r->budget, line_max);
+}
+
+static void rig_close(struct rig *r)
+{
+	lines_destroy(r->lines);
+	source_close(&r->source);
+	assert_int_equal(budget_used(r->budget), 0);
+	budget_destroy(r->budget);
+}
+
+/* The next chunk is these lines, and ends there. */
+static void assert_next(struct rig *r, struct view lines, uint64_t position)
+{
 	struct chunk *c;
 	struct err err;
+	assert_int_equal(lines_next(r->lines, &c, &err), LINES_SOME);
+	assert_int_equal(c->len, lines.len);
+	assert_memory_equal(c->bytes, lines.ptr, lines.len);
+	assert_int_equal(lines_position(r->lines), position);
+	chunk_release(c);
+}
+
+static void assert_end(struct rig *r)
+{
+	struct chunk *c;
+	struct err err;
+	assert_int_equal(lines_next(r->lines, &c, &err), LINES_END);
+}
+
+static const size_t holes[] = { 2, 100, LINES_CHUNK_BYTES - 1, LINES_CHUNK_BYTES, LINES_CHUNK_BYTES + 1, 40 * LINES_CHUNK_BYTES };
+enum { HOLE_MAX = 40 * LINES_CHUNK_BYTES };
+
+/* As where a log was cut under a writer that does not append: of a hole that is longer than any line, one zero byte is left. */
+static void a_hole_in_front_costs_no_line(void **state)
+{
 	(void)state;
-	_free_ char *bytes = mem_zero(HOLE + 6, 1);
-	memcpy(bytes + HOLE, "a\nbc\nd", 6);
-	static const size_t holes[] = { 0, 1, LINES_CHUNK_BYTES - 1, LINES_CHUNK_BYTES, LINES_CHUNK_BYTES + 1, HOLE - 1, HOLE };
+	_free_ char *bytes = mem_zero(HOLE_MAX + 6, 1);
+	memcpy(bytes + HOLE_MAX, "a\nbc\nd", 6);
 	for (size_t i = 0; i < sizeof holes / sizeof *holes; i++) {
-		const size_t hole = holes[i];
-		assert_int_equal(budget_create(&budget, BUDGET), 0);
-		source_open(&s, (struct view){ bytes + HOLE - hole, hole + 6 }, 0);
-		struct lines *l = lines_create(s.reader, budget, LINE_MAX_BYTES);
-		assert_int_equal(lines_next(l, &c, &err), LINES_SOME);
-		const size_t zeros = c->len - 5;
-		assert_true(zeros < LINES_CHUNK_BYTES);
-		assert_memory_equal(c->bytes + zeros, "a\nbc\n", 5);
-		assert_int_equal(lines_position(l), hole + 5);
-		chunk_release(c);
-		assert_int_equal(lines_next(l, &c, &err), LINES_SOME);
-		assert_int_equal(c->len, 1);
-		assert_int_equal(lines_position(l), hole + 6);
-		chunk_release(c);
-		assert_int_equal(lines_next(l, &c, &err), LINES_END);
-		lines_destroy(l);
-		source_close(&s);
-		assert_int_equal(budget_used(budget), 0);
-		budget_destroy(budget);
+		struct rig r;
+		rig_open(&r, (struct view){ bytes + HOLE_MAX - holes[i], holes[i] + 6 }, BUDGET, 10);
+		assert_next(&r, VIEW("\0a\nbc\n"), holes[i] + 5);
+		assert_next(&r, VIEW("d"), holes[i] + 6);
+		assert_end(&r);
+		rig_close(&r);
+	}
+}
+
+/* It is a line, though nothing is in it: or who reads would never be at the end. */
+static void a_hole_at_the_end_is_a_line(void **state)
+{
+	(void)state;
+	_free_ char *bytes = mem_zero(HOLE_MAX + 2, 1);
+	memcpy(bytes, "a\n", 2);
+	for (size_t i = 0; i < sizeof holes / sizeof *holes; i++) {
+		struct rig r;
+		rig_open(&r, (struct view){ bytes, holes[i] + 2 }, BUDGET, HOLE_MAX * 2);
+		assert_next(&r, VIEW("a\n"), 2);
+		assert_next(&r, VIEW("\0"), holes[i] + 2);
+		assert_end(&r);
+		rig_close(&r);
 	}
 }
 
@@ -359,8 +400,7 @@ static void let_go(void *context)
 /* Who holds a chunk while the next is read has to let it go when there is no room for both. */
 static void a_wait_for_the_budget_is_told_before(void **state)
 {
-	struct source s;
-	struct budget *budget;
+	struct rig r;
 	struct chunk *c, *held = NULL;
 	struct err err;
 	size_t total = 0;
@@ -368,47 +408,36 @@ static void a_wait_for_the_budget_is_told_before(void **state)
 	_free_ char *bytes = mem_alloc(4 << 20);
 	for (size_t i = 0; i < 4 << 20; i++)
 		bytes[i] = i % 100 == 99 || (i % (1 << 20) < LINES_CHUNK_BYTES * 2 && i % 1000 != 999) ? 'x' : '\n'; /* some lines make a chunk grow */
-	assert_int_equal(budget_create(&budget, LINES_CHUNK_BYTES + 1), 0);
-	source_open(&s, (struct view){ bytes, 4 << 20 }, 0);
-	struct lines *l = lines_create(s.reader, budget, 4 << 20);
-	lines_before_wait(l, let_go, &held);
-	while (lines_next(l, &c, &err) == LINES_SOME) {
+	rig_open(&r, (struct view){ bytes, 4 << 20 }, LINES_CHUNK_BYTES + 1, 4 << 20);
+	lines_before_wait(r.lines, let_go, &held);
+	while (lines_next(r.lines, &c, &err) == LINES_SOME) {
 		total += c->len;
 		chunk_release(held);
 		held = c;
 	}
 	assert_int_equal(total, 4 << 20);
 	chunk_release(held);
-	lines_destroy(l);
-	source_close(&s);
-	assert_int_equal(budget_used(budget), 0);
-	budget_destroy(budget);
+	rig_close(&r);
 }
 
 /* Its end may be far, and come late. */
 static void the_look_for_the_end_of_a_long_line_is_told_before(void **state)
 {
-	struct source s;
-	struct budget *budget;
+	struct rig r;
 	struct chunk *c, *held;
 	struct err err;
 	(void)state;
-	assert_int_equal(budget_create(&budget, BUDGET), 0);
 	_free_ char *bytes = mem_alloc(LINES_CHUNK_BYTES * 4);
 	memset(bytes, 'x', LINES_CHUNK_BYTES * 4);
 	memcpy(bytes, "a\n", 2);
-	source_open(&s, (struct view){ bytes, LINES_CHUNK_BYTES * 4 }, 0);
-	struct lines *l = lines_create(s.reader, budget, LINES_CHUNK_BYTES * 2);
-	lines_before_wait(l, let_go, &held);
-	assert_int_equal(lines_next(l, &held, &err), LINES_SOME);
-	assert_int_equal(lines_next(l, &c, &err), LINES_TOO_LONG);
+	rig_open(&r, (struct view){ bytes, LINES_CHUNK_BYTES * 4 }, BUDGET, LINES_CHUNK_BYTES * 2);
+	lines_before_wait(r.lines, let_go, &held);
+	assert_int_equal(lines_next(r.lines, &held, &err), LINES_SOME);
+	assert_int_equal(lines_next(r.lines, &c, &err), LINES_TOO_LONG);
 	assert_null(held);
 	chunk_release(c);
-	assert_int_equal(lines_next(l, &c, &err), LINES_END);
-	lines_destroy(l);
-	source_close(&s);
-	assert_int_equal(budget_used(budget), 0);
-	budget_destroy(budget);
+	assert_end(&r);
+	rig_close(&r);
 }
 
 int main(void)
@@ -423,6 +452,7 @@ int main(void)
 		cmocka_unit_test(a_stop_ends_waits),
 		cmocka_unit_test(damage_comes_after_all_that_was_good),
 		cmocka_unit_test(a_hole_in_front_costs_no_line),
+		cmocka_unit_test(a_hole_at_the_end_is_a_line),
 		cmocka_unit_test(a_wait_for_the_budget_is_told_before),
 		cmocka_unit_test(the_look_for_the_end_of_a_long_line_is_told_before),
 	};
