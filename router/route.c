@@ -16,7 +16,6 @@
 #include "router/event/line.h"
 
 enum {
-	DEAD_LETTER_HEAD = 64 * 1024,
 	DEAD_LETTER_RETRY_MS = 500,
 	TROUBLE_ROOM = 512,
 };
@@ -32,8 +31,8 @@ int feed_create(struct feed **ret_feed, struct routing *routing, const struct co
 		f->cluster = "";
 	while (f->number < routing->plan->config->n_inputs && &routing->plan->config->inputs[f->number] != input)
 		f->number++;
-	f->options = (struct sorter_options){ input, f->number, f->cluster, routing->budget, n_lanes };
-	sorter_init(&f->sorter, &f->options);
+	f->options = (struct stretch_options){ input, f->number, f->cluster, routing->budget, n_lanes };
+	sorter_init(&f->sorter);
 	stretch_init(&f->stretch, &f->options);
 	f->item_decoder = decode_create(DECODE_BEST);
 	f->next_seq = mem_zero(n_lanes, sizeof *f->next_seq);

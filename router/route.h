@@ -55,7 +55,7 @@ struct feed {
 	unsigned number;                /* of the input */
 	const char *cluster;
 	struct ledger *ledger;
-	struct sorter_options options;
+	struct stretch_options options;
 	struct sorter sorter;           /* of the input's thread, and of whoever routes in its place */
 	struct stretch stretch;         /* what is routed in order: of the span below */
 	struct decoder *item_decoder;

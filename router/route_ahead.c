@@ -156,7 +156,7 @@ static struct ahead *ahead_create(struct feed *f)
 	(void)pthread_mutex_init(&a->mutex, NULL);
 	(void)pthread_cond_init(&a->waiting, NULL);
 	(void)pthread_cond_init(&a->sorted, NULL);
-	sorter_init(&a->sorter, &f->options);
+	sorter_init(&a->sorter);
 	for (unsigned i = 0; i < AHEAD_CHUNKS; i++)
 		stretch_init(&a->slots[i].stretch, &f->options);
 	if (pthread_create(&a->thread, NULL, run_ahead, a) == 0)
@@ -302,7 +302,7 @@ int feed_catch_up(struct feed *f)
 	return f->left_some ? -ESHUTDOWN : 0;
 }
 
-static int feed_now(struct feed *f, struct chunk *chunk, uint64_t end, struct feed_origin *origin)
+int feed_now(struct feed *f, struct chunk *chunk, uint64_t end, struct feed_origin *origin)
 {
 	int r = feed_catch_up(f);
 	int64_t n = r == 0 ? feed_chunk(f, chunk, (struct view){ chunk->bytes, chunk->len }, end, origin) : r;

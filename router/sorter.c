@@ -11,7 +11,7 @@
 
 /* ---- stretches ---- */
 
-void stretch_init(struct stretch *t, const struct sorter_options *options)
+void stretch_init(struct stretch *t, const struct stretch_options *options)
 {
 	memset(t, 0, sizeof *t);
 	t->options = options;
@@ -87,10 +87,9 @@ void stretch_end(struct stretch *t, struct sorter_counts *counts)
 
 /* ---- sorting ---- */
 
-void sorter_init(struct sorter *s, const struct sorter_options *options)
+void sorter_init(struct sorter *s)
 {
 	memset(s, 0, sizeof *s);
-	s->options = options;
 	s->decoder = decode_create(DECODE_BEST);
 }
 
@@ -103,9 +102,9 @@ void sorter_finish(struct sorter *s)
 }
 
 /* Are positions bytes? Then each line ends at one of its own, which the progress knows. */
-static bool has_places(const struct sorter *s)
+static bool has_places(const struct stretch *t)
 {
-	return s->options->input->ops && s->options->input->ops->advance;
+	return t->options->input->ops && t->options->input->ops->advance;
 }
 
 enum decode_result sorter_decode(struct sorter *s, struct view *rest, uint64_t last, struct view *ret_line, struct event *event,
@@ -116,7 +115,7 @@ enum decode_result sorter_decode(struct sorter *s, struct view *rest, uint64_t l
 	enum decode_result result = line_decode(s->decoder, rest, ret_line, event, ret_at);
 	const uint64_t end = last - rest->len;
 	t->event_end += before - rest->len;
-	if (has_places(s))
+	if (has_places(t))
 		t->line_end = end - t->start <= UINT32_MAX ? (uint32_t)(end - t->start) : 0;
 	return result;
 }

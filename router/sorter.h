@@ -34,8 +34,8 @@ struct sorter_counts {
 	_Atomic uint64_t redacted[REDACT_KINDS]; /* values cut, the outputs' own redactions included */
 };
 
-/* The same for all of an input. */
-struct sorter_options {
+/* The same for all stretches of an input. */
+struct stretch_options {
 	const struct config_input *input;
 	unsigned number;                /* of the input */
 	const char *cluster;            /* its own */
@@ -45,7 +45,7 @@ struct sorter_options {
 
 /* Some or all lines of a chunk, one behind the other, and what came of them so far. */
 struct stretch {
-	const struct sorter_options *options;
+	const struct stretch_options *options;
 	struct plan *plan;              /* NULL: it has not begun */
 	struct chunk *chunk;
 	uint64_t start;                 /* position where it began */
@@ -65,7 +65,7 @@ struct stretch {
 	const uint64_t *part_skip;      /* lanes that have it already, a bit each, where it is a part that was held; NULL: it is none */
 };
 
-void stretch_init(struct stretch *, const struct sorter_options *); /* which must outlive it */
+void stretch_init(struct stretch *, const struct stretch_options *); /* which must outlive it */
 void stretch_finish(struct stretch *);
 /* The lines that come now are of this origin. Its cluster and lane_skip must stay as long as they are sorted. */
 void stretch_origin(struct stretch *, const struct feed_origin *);
@@ -78,7 +78,6 @@ void stretch_forget(struct stretch *);
 
 /* What a thread needs to sort. */
 struct sorter {
-	const struct sorter_options *options;
 	struct decoder *decoder;
 	struct stretch *stretch;        /* the one in hand */
 	struct attributes attributes;   /* of the event in hand */
@@ -86,7 +85,7 @@ struct sorter {
 	struct edits edits;             /* of it, for the lane in hand */
 };
 
-void sorter_init(struct sorter *, const struct sorter_options *); /* which must outlive it */
+void sorter_init(struct sorter *);
 void sorter_finish(struct sorter *);
 /* What is sorted from now on goes there. */
 static inline void sorter_take(struct sorter *s, struct stretch *stretch)

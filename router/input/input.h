@@ -149,6 +149,8 @@ int64_t feed_chunk(struct feed *, struct chunk *, struct view bytes, uint64_t en
  * no cluster. -ESHUTDOWN: stopping; the spans of this one and perhaps of some before stay open, and nothing more can be fed.
  */
 int feed_ahead(struct feed *, struct chunk *, uint64_t end, struct feed_origin *);
+/* The same at once, behind all that is ahead: for who may have to wait for the next one. */
+int feed_now(struct feed *, struct chunk *, uint64_t end, struct feed_origin *);
 /*
  * Routes what feed_ahead has not yet. Before anything else is fed, and before the caller waits for something (the budget: what is ahead
  * has a share of it).

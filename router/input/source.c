@@ -66,13 +66,6 @@ void source_trouble(struct source *s, const struct err *err)
 	feed_trouble(s->options.feed, "%s", err_print(err, text, sizeof text));
 }
 
-static int feed_in_order(struct feed *f, struct chunk *chunk, uint64_t end, struct feed_origin *origin)
-{
-	int64_t n = feed_chunk(f, chunk, (struct view){ chunk->bytes, chunk->len }, end, origin);
-	origin->first_line += n < 0 ? 0 : (uint64_t)n;
-	return n < 0 ? (int)n : 0;
-}
-
 static int feed_long(struct feed *f, struct lines *lines, struct chunk *chunk, uint64_t end, struct feed_origin *origin)
 {
 	int r = feed_catch_up(f);
@@ -90,7 +83,7 @@ static bool hand_on(struct source *s, struct lines *lines, enum lines_result res
 	const uint64_t end = s->position + consumed;
 	origin->offset += zeros;
 	int r = result != LINES_SOME ? feed_long(s->options.feed, lines, chunk, end, origin) :
-		waits                ? feed_in_order(s->options.feed, chunk, end, origin) :
+		waits                ? feed_now(s->options.feed, chunk, end, origin) :
 				       feed_ahead(s->options.feed, chunk, end, origin);
 	chunk_release(chunk);
 	if (r < 0)

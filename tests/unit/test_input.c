@@ -63,6 +63,12 @@ int feed_ahead(struct feed *f, struct chunk *chunk, uint64_t end, struct feed_or
 	return r;
 }
 
+int feed_now(struct feed *f, struct chunk *chunk, uint64_t end, struct feed_origin *origin)
+{
+	int r = feed_ahead(f, chunk, end, origin);
+	return r < 0 ? r : feed_catch_up(f);
+}
+
 int feed_catch_up(struct feed *f)
 {
 	struct chunk *c = f->ahead;
