@@ -117,13 +117,19 @@ void settle_all(struct pipeline *p)
 	free_positions(p, settlements);
 }
 
+/* Between two settlements. Else a lane that spools fast would have to sync by itself, and all that wait for it would wait for the disk. */
+static void relieve_lanes(struct pipeline *p)
+{
+	for (unsigned i = 0; i < p->n_lanes; i++)
+		lane_relieve(p->lanes[i]);
+}
+
 /* Settles when it is time: what was delivered since the last settlement comes again after a crash. */
 void settle_if_due(struct pipeline *p)
 {
 	int64_t now = clock_steady_ms();
 	if (now < p->settle_due_ms) {
-		for (unsigned i = 0; i < p->n_lanes; i++)
-			lane_relieve(p->lanes[i]);
+		relieve_lanes(p);
 		return;
 	}
 	settle_all(p);

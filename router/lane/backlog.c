@@ -180,8 +180,8 @@ static int append_pending(struct backlog *b)
 	while (e == 0 && b->pending_next < batch_events(batch)) {
 		uint32_t i = b->pending_next;
 		e = append_group(b, batch, &b->pending_next, &n_max, &last);
-		for (; i < b->pending_next && i < batch->n; i++)
-			batch->records[i].outcome = RECORD_DELIVERED;
+		for (; i < b->pending_next; i++)
+			*(i < batch->n ? &batch->records[i].outcome : &batch->misfits[i - batch->n].outcome) = RECORD_DELIVERED;
 		lane_reach(batch);
 	}
 	return e;

@@ -121,10 +121,7 @@ static void count_damaged(struct backlog *b)
 static struct batch *take_pending(struct backlog *b)
 {
 	struct batch *batch = b->pending;
-	/* By another batch: no outcome of this one. */
-	for (uint32_t i = 0; i < b->pending_next; i++)
-		*(i < batch->n ? &batch->records[i].outcome : &batch->misfits[i - batch->n].outcome) = RECORD_DELIVERED;
-	batch->open -= b->pending_next;
+	batch->open -= b->pending_next; /* what the spool has of it is delivered by another batch: no outcome of this one */
 	b->pending = NULL;
 	b->pending_next = 0;
 	return batch;

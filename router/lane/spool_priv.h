@@ -14,8 +14,10 @@
 #include "router/lane/spool_files.h"
 #include "router/lane/spool_segment.h"
 
-/* Segments before the active one that may wait for a sync: an appender that begins one more syncs by itself. */
-enum { SPOOL_PENDING_MAX = 12, SPOOL_PENDING_MANY = 4 };
+enum {
+	SPOOL_PENDING_MAX = 12, /* segments before the active one that may wait for a sync: an appender that begins one more syncs by itself */
+	SPOOL_PENDING_MANY = 4, /* so many, and somebody else should sync before it has to */
+};
 
 struct segment {
 	uint64_t first, end; /* positions */
