@@ -41,6 +41,17 @@ static uint32_t plain(uint32_t crc, const unsigned char *bytes, size_t len)
 	return ~crc;
 }
 
+static void same_as_plain(const unsigned char *bytes, size_t len)
+{
+	uint32_t wanted = plain(5, bytes, len);
+	for (int i = 0; i < 2; i++) {
+		size_t half = len / 3;
+		uint32_t crc = both[i](5, bytes, half);
+		assert_int_equal(both[i](5, bytes, len), wanted);
+		assert_int_equal(both[i](crc, bytes + half, len - half), wanted);
+	}
+}
+
 static void every_length_alignment_and_split(void **state)
 {
 	unsigned char bytes[128];
@@ -48,15 +59,22 @@ static void every_length_alignment_and_split(void **state)
 	for (unsigned i = 0; i < sizeof bytes; i++)
 		bytes[i] = (unsigned char)(i * 167 + 13);
 	for (size_t from = 0; from < 9; from++)
-		for (size_t len = 0; len + from <= sizeof bytes; len++) {
-			uint32_t wanted = plain(5, bytes + from, len);
-			for (int i = 0; i < 2; i++) {
-				size_t half = len / 3;
-				uint32_t crc = both[i](5, bytes + from, half);
-				assert_int_equal(both[i](5, bytes + from, len), wanted);
-				assert_int_equal(both[i](crc, bytes + from + half, len - half), wanted);
-			}
-		}
+		for (size_t len = 0; len + from <= sizeof bytes; len++)
+			same_as_plain(bytes + from, len);
+}
+
+/* Long ones are added up in parts. */
+static void around_the_lengths_of_parts(void **state)
+{
+	unsigned char bytes[4096];
+	uint32_t seed = 1;
+	(void)state;
+	for (unsigned i = 0; i < sizeof bytes; i++) {
+		seed = seed * 1664525 + 1013904223;
+		bytes[i] = (unsigned char)(seed >> 24);
+	}
+	for (size_t len = 512; len <= sizeof bytes - 8; len += len % 256 < 240 && len % 256 > 16 ? 13 : 1)
+		same_as_plain(bytes + len % 9, len);
 }
 
 int main(void)
@@ -64,6 +82,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(known_values),
 		cmocka_unit_test(every_length_alignment_and_split),
+		cmocka_unit_test(around_the_lengths_of_parts),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
