@@ -101,6 +101,8 @@ static void collect_all(struct feed *f, struct stretch *t, uint64_t end)
 		struct batch *b = t->batches[i];
 		if (t->drops[i].events)
 			lane_drop(f->routing->lanes[i], t->drops[i].events, t->drops[i].bytes);
+		if (t->drops[i].had_events)
+			lane_had(f->routing->lanes[i], t->drops[i].had_events);
 		t->drops[i] = (struct stretch_drops){ 0 };
 		t->batches[i] = NULL;
 		if (b)

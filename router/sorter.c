@@ -297,7 +297,9 @@ struct verdict sorter_add(struct sorter *s, const struct event *e, const struct 
 	e = redaction_event(&s->redaction, t->plan->config->redact, e, &s->attributes, t->counts.redacted);
 	for (unsigned i = t->plan->class_first[v.class_]; i < t->plan->class_first[v.class_ + 1]; i++) {
 		const struct plan_lane *lane = &t->plan->lanes[i];
-		if (!lane_has_it(t, lane->number))
+		if (lane_has_it(t, lane->number))
+			t->drops[lane->number].had_events++;
+		else
 			route_to_lane(s, lane, e, v, d);
 	}
 	return v;

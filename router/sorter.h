@@ -53,8 +53,9 @@ struct stretch {
 	const uint64_t *lane_skip;      /* of the chunk's source (feed_origin) */
 	struct batch **batches;         /* a lane: being filled; NULL: it has nothing yet */
 	struct stretch_drops {
-		uint64_t events, bytes;
-	} *drops;                       /* a lane: what rules kept from it */
+		uint64_t events, bytes; /* that rules kept from it */
+		uint64_t had_events;    /* that it had before the restart */
+	} *drops;                       /* a lane: what it does not get */
 	struct sorter_counts counts;
 	uint64_t *by_rule;              /* what policies dropped, as plan_count_drops has it; n_by_rule */
 	size_t n_by_rule;

@@ -37,8 +37,12 @@ static void print_lane(const struct lane *l)
 		(void)fprintf(stderr, ", %llu dropped by best_effort", (unsigned long long)c.overflow_events);
 	if (c.dead_events)
 		(void)fprintf(stderr, ", %llu dead letters", (unsigned long long)c.dead_events);
+	if (c.had_events)
+		(void)fprintf(stderr, ", %llu it had before the restart", (unsigned long long)c.had_events);
 	if (held)
 		(void)fprintf(stderr, ", %llu held", (unsigned long long)held);
+	if (held && c.spooled_events)
+		(void)fprintf(stderr, " (%llu in its spool)", (unsigned long long)c.spooled_events);
 	(void)fputc('\n', stderr);
 }
 

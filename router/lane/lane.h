@@ -45,6 +45,7 @@ struct lane_counters {
 	uint64_t memory_events;    /* held in the queue and in the sink */
 	uint64_t spooled_events;   /* held on disk only */
 	uint64_t retries;          /* sends that were tried again */
+	uint64_t had_events;       /* in none of the above: read again after a restart, though this lane has had them */
 };
 
 static inline uint64_t lane_held(const struct lane_counters *c)
@@ -103,6 +104,8 @@ int lane_push(struct lane *, struct batch *, struct patience *patience);
 
 /* Events of its class that a rule kept from it: received, and dropped. Any thread. */
 void lane_drop(struct lane *, uint64_t events, uint64_t bytes);
+/* Events that another lane needs again, or the ledger did, and this one had before the restart. Any thread. */
+void lane_had(struct lane *, uint64_t events);
 
 /* Nothing more will be pushed: the worker sends what is being collected at once instead of waiting for more. */
 void lane_finish(struct lane *);

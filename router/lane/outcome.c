@@ -41,6 +41,7 @@ void lane_account(struct lane *l, const struct lane_counters *more)
 	c->delivered_events += more->delivered_events;
 	c->delivered_bytes += more->delivered_bytes;
 	c->dropped_events += more->dropped_events;
+	c->had_events += more->had_events;
 	c->dropped_bytes += more->dropped_bytes;
 	c->overflow_events += more->overflow_events;
 	c->dead_events += more->dead_events;
@@ -59,6 +60,11 @@ void lane_drop(struct lane *l, uint64_t events, uint64_t bytes)
 		.dropped_events = events,
 		.dropped_bytes = bytes,
 	});
+}
+
+void lane_had(struct lane *l, uint64_t events)
+{
+	lane_account(l, &(struct lane_counters){ .had_events = events });
 }
 
 /* ---- trouble ---- */
