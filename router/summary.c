@@ -149,6 +149,27 @@ void pipeline_print_table(const struct pipeline *p)
 			(unsigned long long)left);
 }
 
+/* Since the start, beside what lanes received: what a rule kept from all of them. */
+static void print_classified(const struct pipeline *p, enum audit_class c)
+{
+	char fields[FIELDS_ROOM];
+	(void)snprintf(fields, sizeof fields, "class=%s events=%llu bytes=%llu off=%llu exempt=%llu policy=%llu", audit_class_name(c),
+		(unsigned long long)SUM(p, c, class_events), (unsigned long long)SUM(p, c, class_bytes),
+		(unsigned long long)SUM(p, c, off_events), (unsigned long long)SUM(p, c, exempt_events),
+		(unsigned long long)SUM(p, c, policy_events));
+	log_line(LOG_INFO, fields, "classified");
+}
+
+static void print_input(const struct pipeline_input *in)
+{
+	const struct feed_counters *c = &in->feed->counters;
+	char fields[FIELDS_ROOM];
+	(void)snprintf(fields, sizeof fields, "input=%s lines=%llu events=%llu dead=%llu gaps=%llu troubles=%llu", in->config->name,
+		(unsigned long long)c->lines, (unsigned long long)feed_events(in->feed), (unsigned long long)c->broken,
+		(unsigned long long)c->gaps, (unsigned long long)c->troubles);
+	log_line(LOG_INFO, fields, "input");
+}
+
 static void print_account(const struct pipeline *p, const struct lane *l)
 {
 	const struct lane_counters c = lane_counters(l);
@@ -166,6 +187,10 @@ static void print_account(const struct pipeline *p, const struct lane *l)
 
 void accounts_print(const struct pipeline *p)
 {
+	for (size_t i = 0; i < p->config->n_inputs; i++)
+		print_input(&p->inputs[i]);
+	for (enum audit_class c = 0; c < AUDIT_CLASSES; c++)
+		print_classified(p, c);
 	for (unsigned i = 0; i < p->n_lanes; i++)
 		print_account(p, p->lanes[i]);
 }

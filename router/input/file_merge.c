@@ -10,7 +10,7 @@
 /* The same content as far as it is known: one hash, of as many bytes. */
 static bool same_print(const struct file_record *a, const struct file_record *b)
 {
-	return a->print.bytes == b->print.bytes && a->print.hash == b->print.hash;
+	return fingerprint_equals(&a->print, &b->print);
 }
 
 /*

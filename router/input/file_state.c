@@ -9,7 +9,7 @@
 #include "router/base/buf.h"
 #include "router/base/cleanup.h"
 
-enum { VERSION = 1, HASH_DIGITS = 16 };
+enum { VERSION = 1, HASH_DIGITS = 16 }; /* keys that came later are optional ones: "line" */
 
 static void json_release(json_t **value)
 {
@@ -64,12 +64,13 @@ static char *parse_path(const char *text)
 
 static json_t *print_file(const struct file_record *f, struct buf *scratch)
 {
-	char hash[HASH_DIGITS + 1];
+	char hash[HASH_DIGITS + 1], line[HASH_DIGITS + 1];
 	(void)snprintf(hash, sizeof hash, "%016llx", (unsigned long long)f->print.hash);
+	(void)snprintf(line, sizeof line, "%016llx", (unsigned long long)f->print.line);
 	print_path(scratch, f->path);
-	return json_pack("{sI ss sI sI ss sI sI sI sb sb}", "id", (json_int_t)f->id, "path", buf_text(scratch), "dev",
-		(json_int_t)f->dev, "ino", (json_int_t)f->ino, "hash", hash, "hash_bytes", (json_int_t)f->print.bytes, "offset",
-		(json_int_t)f->offset, "size", (json_int_t)f->size, "done", f->done, "packed", f->packed);
+	return json_pack("{sI ss sI sI ss sI ss sI sI sb sb}", "id", (json_int_t)f->id, "path", buf_text(scratch), "dev",
+		(json_int_t)f->dev, "ino", (json_int_t)f->ino, "hash", hash, "hash_bytes", (json_int_t)f->print.bytes, "line", line,
+		"offset", (json_int_t)f->offset, "size", (json_int_t)f->size, "done", f->done, "packed", f->packed);
 }
 
 char *file_state_print(const struct file_state *s)
@@ -84,29 +85,38 @@ char *file_state_print(const struct file_state *s)
 
 /* ---- parse ---- */
 
+/* False: not 16 hexadecimal digits. */
+static bool parse_hash(const char *text, uint64_t *ret)
+{
+	*ret = 0;
+	for (size_t i = 0; i < HASH_DIGITS; i++) {
+		if (hex(text[i]) < 0)
+			return false;
+		*ret = *ret << 4 | (unsigned)hex(text[i]);
+	}
+	return !text[HASH_DIGITS];
+}
+
 static int parse_file(struct file_record *f, json_t *value)
 {
 	json_int_t id, dev, ino, bytes, offset, size;
-	const char *path, *hash;
+	const char *path, *hash, *line = "0000000000000000";
 	int done, packed;
-	if (json_unpack(value, "{sI ss sI sI ss sI sI sI sb sb}", "id", &id, "path", &path, "dev", &dev, "ino", &ino, "hash",
-		    &hash, "hash_bytes", &bytes, "offset", &offset, "size", &size, "done", &done, "packed", &packed) < 0)
+	struct fingerprint print;
+	if (json_unpack(value, "{sI ss sI sI ss sI s?s sI sI sb sb}", "id", &id, "path", &path, "dev", &dev, "ino", &ino, "hash",
+		    &hash, "hash_bytes", &bytes, "line", &line, "offset", &offset, "size", &size, "done", &done, "packed", &packed) < 0)
 		return -EBADMSG;
-	if (id < 0 || offset < 0 || size < 0 || bytes < 0 || bytes > HEAD_MAX || strlen(hash) != HASH_DIGITS)
+	if (id < 0 || offset < 0 || size < 0 || bytes < 0 || bytes > HEAD_MAX || !parse_hash(hash, &print.hash) ||
+		!parse_hash(line, &print.line))
 		return -EBADMSG;
-	uint64_t h = 0;
-	for (size_t i = 0; i < HASH_DIGITS; i++) {
-		if (hex(hash[i]) < 0)
-			return -EBADMSG;
-		h = h << 4 | (unsigned)hex(hash[i]);
-	}
+	print.bytes = (uint32_t)bytes;
 	*f = (struct file_record){
 		.id = (uint64_t)id,
 		.path = parse_path(path),
 		.dev = (uint64_t)dev,
 		.ino = (uint64_t)ino,
 		.size = (uint64_t)size,
-		.print = { h, (uint32_t)bytes },
+		.print = print,
 		.offset = (uint64_t)offset,
 		.done = done,
 		.packed = packed,

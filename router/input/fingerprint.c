@@ -5,7 +5,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "router/base/crc32c.h"
 #include "router/input/reader.h"
+
+enum { BLOCK_BYTES = 16 * 1024 };
 
 /* FNV-1a */
 static uint64_t hash(const char *bytes, uint32_t len)
@@ -34,6 +37,32 @@ static int seek_start(int fd)
 	return 0;
 }
 
+/* The line that the head begins, to its end. 0, or as reader_read. */
+static ssize_t read_line(struct reader *reader, struct head *h, struct err *err)
+{
+	char block[BLOCK_BYTES];
+	const char *bytes = h->bytes;
+	size_t n = h->len;
+	uint64_t len = 0;
+	uint32_t crc = 0;
+	for (;;) {
+		const char *newline = memchr(bytes, '\n', n);
+		n = newline ? (size_t)(newline + 1 - bytes) : n;
+		n = n < HEAD_LINE_MAX - len ? n : HEAD_LINE_MAX - len;
+		crc = crc32c_add(crc, bytes, n);
+		len += n;
+		if (newline || len == HEAD_LINE_MAX) {
+			h->line = len << 32 | crc;
+			return 0;
+		}
+		ssize_t r = h->len < HEAD_MAX ? 0 : reader_read(reader, block, sizeof block, err);
+		if (r <= 0)
+			return r;
+		bytes = block;
+		n = (size_t)r;
+	}
+}
+
 int head_read(struct head *ret_head, int fd, const char *path)
 {
 	struct reader *reader;
@@ -45,6 +74,7 @@ int head_read(struct head *ret_head, int fd, const char *path)
 	if (r < 0)
 		return r;
 	ret_head->len = 0;
+	ret_head->line = 0;
 	ssize_t n = 0;
 	while (ret_head->len < HEAD_MAX &&
 		(n = reader_read(reader, ret_head->bytes + ret_head->len, HEAD_MAX - ret_head->len, &err)) > 0) {
@@ -53,6 +83,8 @@ int head_read(struct head *ret_head, int fd, const char *path)
 		memmove(more, more + zeros, (size_t)n - zeros);
 		ret_head->len += (uint32_t)n - zeros;
 	}
+	if (n >= 0)
+		n = read_line(reader, ret_head, &err);
 	ret_head->packed = reader_packed(reader);
 	ret_head->damaged = n < 0;
 	reader_close(reader);
@@ -65,10 +97,22 @@ struct fingerprint fingerprint_of(const struct head *h)
 	if (len < HEAD_TELLING)
 		while (len && h->bytes[len - 1] != '\n')
 			len--;
-	return (struct fingerprint){ hash(h->bytes, len), len };
+	return (struct fingerprint){ hash(h->bytes, len), len, h->line };
+}
+
+bool fingerprint_grows(const struct fingerprint *f, const struct head *h)
+{
+	return h->len > f->bytes || (h->line && !f->line);
 }
 
 bool fingerprint_fits(const struct fingerprint *f, const struct head *h)
 {
+	if (f->line && f->line != h->line && !(h->damaged && !h->line))
+		return false;
 	return f->bytes <= h->len && hash(h->bytes, f->bytes) == f->hash;
+}
+
+bool fingerprint_equals(const struct fingerprint *a, const struct fingerprint *b)
+{
+	return a->bytes == b->bytes && a->hash == b->hash && (!a->line || !b->line || a->line == b->line);
 }

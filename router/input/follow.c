@@ -270,7 +270,7 @@ static void take_prints(struct follow *f)
 	struct head head;
 	for (size_t i = 0; i < f->tracks.n; i++) {
 		struct track *t = f->tracks.list[i];
-		if (t->fd >= 0 && t->file.print.bytes < HEAD_MAX && head_read(&head, t->fd, t->file.path) == 0 &&
+		if (t->fd >= 0 && (t->file.print.bytes < HEAD_MAX || !t->file.print.line) && head_read(&head, t->fd, t->file.path) == 0 &&
 			fingerprint_fits(&t->file.print, &head))
 			tracks_print(&f->tracks, t, &head);
 	}

@@ -116,7 +116,8 @@ static enum lines_result feed(struct follow *f, struct track *t, struct reader *
 	tracks_begin(&f->tracks, t, f->source->position);
 	enum lines_result result = source_feed(f->source, reader, hold(f, t, t->file.packed), &origin);
 	struct head head;
-	if (t->file.print.bytes < HEAD_MAX && origin.offset > t->file.print.bytes && head_read(&head, t->fd, t->file.path) == 0 &&
+	const struct fingerprint *print = &t->file.print;
+	if ((!print->line || (print->bytes < HEAD_MAX && origin.offset > print->bytes)) && head_read(&head, t->fd, t->file.path) == 0 &&
 		fingerprint_fits(&t->file.print, &head))
 		tracks_print(&f->tracks, t, &head); /* no offset without a fingerprint of the file that it is in */
 	t->lines = origin.first_line - 1;

@@ -94,7 +94,7 @@ static void take(struct matching *m, struct track *t, const struct listed *l, co
 	if (head) {
 		t->seen = l->stat;
 		t->file.packed = head->packed;
-		if (head->len > t->file.print.bytes)
+		if (fingerprint_grows(&t->file.print, head))
 			t->file.print = fingerprint_of(head);
 		t->compared = t->file.print.bytes;
 	}
@@ -134,7 +134,8 @@ static void drop(struct matching *m, struct track *t)
 }
 
 /*
- * The track, but for `except`, that has the listed file's content. A packed file that cannot be unpacked (yet) is taken for the
+ * The track, but for `except`, that has the listed file's content. Where a first line was not whole yet nobody can tell, and the file
+ * is read: rather twice than never. A packed file that cannot be unpacked (yet) is taken for the
  * one that it is named after.
  */
 static struct track *find_content(const struct tracks *ts, const struct listed *l, const struct head *head,
@@ -145,7 +146,7 @@ static struct track *find_content(const struct tracks *ts, const struct listed *
 		struct track *t = ts->list[k];
 		if (t == except || t->gone_at != UINT64_MAX || !chain_same_log(&t->name, &l->name))
 			continue;
-		bool same = t->file.print.bytes && fingerprint_fits(&t->file.print, head);
+		bool same = t->file.print.bytes && t->file.print.line && fingerprint_fits(&t->file.print, head);
 		bool named = head->damaged && head->len < t->file.print.bytes && chain_same_file(&t->name, &l->name);
 		if ((same || named) && (!found || (found->present && !t->present)))
 			found = t;
@@ -212,6 +213,18 @@ static bool is_in_the_making(const struct listed *l, size_t i, const struct head
 	return i && l->name.packed && chain_same_file(&l[-1].name, &l->name) && (!head->packed || head->damaged);
 }
 
+/* Is it, by a link, one that came under another name at this look? match_inode knows those that were there before. */
+static bool has_other_name(const struct matching *m, const struct listed *l)
+{
+	const struct tracks *ts = m->tracks;
+	for (size_t k = 0; k < ts->n; k++) {
+		const struct track *t = ts->list[k];
+		if (t->present && t->gone_at == UINT64_MAX && t->file.ino == l->stat.ino && t->file.dev == l->stat.dev)
+			return true;
+	}
+	return false;
+}
+
 /* By content. */
 static void match_content(struct matching *m, const struct listed *l, size_t i)
 {
@@ -237,6 +250,10 @@ static void match_content(struct matching *m, const struct listed *l, size_t i)
 	}
 	if (is_in_the_making(l, i, &head))
 		return;
+	if (has_other_name(m, l)) {
+		m->settled[i] = true;
+		return;
+	}
 	t = track_of_listed(l, &head);
 	if (m->news->added)
 		m->news->added(m->news->context, t, l->asked);

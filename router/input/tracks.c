@@ -212,7 +212,7 @@ void tracks_done(struct tracks *ts, struct track *t, bool done)
 
 void tracks_print(struct tracks *ts, struct track *t, const struct head *head)
 {
-	if (head->len <= t->file.print.bytes)
+	if (!fingerprint_grows(&t->file.print, head))
 		return;
 	(void)pthread_mutex_lock(&ts->mutex);
 	t->file.print = fingerprint_of(head);

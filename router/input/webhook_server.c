@@ -5,6 +5,7 @@
  */
 #include <assert.h>
 #include <errno.h>
+#include <netdb.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,7 @@ enum {
 
 /* ---- answers ---- */
 
-static enum MHD_Result respond(struct webhook_request *r, unsigned status, bool unread)
+static const char *text_of(unsigned status)
 {
 	static const struct {
 		unsigned status;
@@ -49,10 +50,15 @@ static enum MHD_Result respond(struct webhook_request *r, unsigned status, bool 
 		{ MHD_HTTP_TOO_MANY_REQUESTS, "too much is waiting already: try again\n" },
 		{ MHD_HTTP_SERVICE_UNAVAILABLE, "not safe yet: try again\n" },
 	};
-	const char *text = "";
 	for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
 		if (texts[i].status == status)
-			text = texts[i].text;
+			return texts[i].text;
+	return "";
+}
+
+static enum MHD_Result respond(struct webhook_request *r, unsigned status, bool unread)
+{
+	const char *text = text_of(status);
 	struct MHD_Response *response = MHD_create_response_from_buffer(strlen(text), (void *)(uintptr_t)text,
 		MHD_RESPMEM_PERSISTENT);
 	if (!response)
@@ -70,10 +76,31 @@ static enum MHD_Result respond(struct webhook_request *r, unsigned status, bool 
 	return result;
 }
 
+/* Of who is connected; "?" where that is not known any more. */
+static const char *peer_of(const struct webhook_request *r, char *text, size_t room)
+{
+	struct sockaddr_storage peer;
+	socklen_t len = sizeof peer;
+	if (r->from->fd < 0 || getpeername(r->from->fd, (struct sockaddr *)&peer, &len) < 0 ||
+		getnameinfo((struct sockaddr *)&peer, len, text, (socklen_t)room, NULL, 0, NI_NUMERICHOST) != 0)
+		return "?";
+	return text;
+}
+
+/* An apiserver with a wrong token, or somebody who tries: whoever runs this should see it, but not once a request. */
+static void count_refused(struct input *w, const struct webhook_request *r, unsigned status)
+{
+	char peer[NI_MAXHOST];
+	const char *text = text_of(status);
+	w->counters.refused++;
+	log_limited(LOG_WARN, NULL, "input %s: a request from %s is answered %u: %.*s", w->options.input->name,
+		peer_of(r, peer, sizeof peer), status, (int)strcspn(text, "\n"), text);
+}
+
 /* Refused before its body was read. */
 static enum MHD_Result refuse(struct input *w, struct webhook_request *r, unsigned status)
 {
-	w->counters.refused++;
+	count_refused(w, r, status);
 	r->discard = true;
 	(void)pthread_mutex_lock(&w->mutex);
 	r->state = REQUEST_ANSWERED;
@@ -217,7 +244,7 @@ static enum MHD_Result start_request(struct input *w, struct webhook_request *r,
 /* From here on only its answer is of interest; what was given on of it stays. */
 static void give_up(struct input *w, struct webhook_request *r, unsigned status)
 {
-	w->counters.refused++;
+	count_refused(w, r, status);
 	r->discard = true;
 	r->status = status;
 	intake_finish(&r->intake);

@@ -10,6 +10,7 @@
 #include "classifiers/classifier.h"
 #include "router/base/buf.h"
 #include "router/base/clock.h"
+#include "router/base/log.h"
 #include "router/event/decode.h"
 #include "router/event/unwrap.h"
 #include "router/lane/batch.h"
@@ -26,6 +27,7 @@ enum {
 	GROUP_BYTES = 256 * 1024,       /* of events that are appended at once; a larger one goes alone */
 	FORGET_MS = 100,                /* how often main is asked how far what was delivered is durable */
 	FULL_RETRY_MS = 500,
+	TELL_BEHIND_MS = 30 * 1000,     /* a lane that falls behind again and again says so no more often */
 	NAME_MAX_BYTES = 255,
 };
 
@@ -370,6 +372,21 @@ static void fall_behind(struct backlog *b)
 	b->lane->backlogged = true;
 }
 
+/* Whoever runs this should know where events are: that the spool has some, now and then, and when it has none any more. */
+static void tell_behind(struct backlog *b)
+{
+	const bool behind = b->lane->backlogged;
+	const int64_t now = clock_steady_ms();
+	if (behind == b->told_behind || (behind && now < b->tell_behind_ms))
+		return;
+	b->told_behind = behind;
+	b->tell_behind_ms = now + TELL_BEHIND_MS;
+	if (behind)
+		log_line(LOG_WARN, b->lane->fields, "falls behind: its events go through its spool until it has caught up");
+	else
+		log_line(LOG_INFO, b->lane->fields, "has caught up: its spool is empty");
+}
+
 static bool store(struct backlog *b)
 {
 	if (b->full && clock_steady_ms() < b->full_next_ms)
@@ -400,6 +417,7 @@ int backlog_work(struct backlog *b, int wait_ms)
 		say_room(b);
 	if (b->behind)
 		(void)store(b);
+	tell_behind(b);
 	forget_durable(b);
 	if (b->full && (wait_ms > FULL_RETRY_MS || (b->behind && wait_ms > 0)))
 		wait_ms = FULL_RETRY_MS; /* it stores nothing before */

@@ -33,6 +33,8 @@ struct backlog {
 	uint64_t counted;               /* bytes of it that are in the lanes' common total */
 	int64_t after_ms;
 	bool behind;
+	bool told_behind;               /* the log says so */
+	int64_t tell_behind_ms;         /* not before then again */
 	bool full;
 	bool failing;                   /* the spool cannot be read: told, tried again */
 	_Atomic uint64_t delivered;     /* all up to here has its outcomes */

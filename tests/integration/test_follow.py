@@ -556,6 +556,67 @@ def test_a_hole_longer_than_any_line(followed):
     assert not followed.letters()
 
 
+def same_head(number, length):
+    """An event whose first `length` bytes a client can make those of another: it chooses the auditID and the URI."""
+    line = event(number)
+    return line.replace(b'"auditID":"id-', b'"requestURI":"/' + b'x' * length + b'","auditID":"id-', 1)
+
+
+@pytest.mark.parametrize('packed', [False, True], ids=['plain', 'packed'])
+@pytest.mark.parametrize('length', [1100, 70000], ids=['kilobyte', 'long'])
+def test_logs_that_begin_alike_are_not_one(followed, length, packed):
+    """Nobody can hide a log by making its first event begin as that of another."""
+    followed.log.parent.mkdir()
+    followed.start()
+    for i in range(4):
+        append(followed.log, same_head(100 * i, length) + events(100 * i + 1, 99))
+        wait_for(lambda n=i: len(followed.got()) >= 100 * (n + 1), followed.stderr)
+        rotate(followed.log, packed)
+    followed.stop()
+    followed.expect_once(range(400))
+    append(followed.log, same_head(400, length) + events(401, 99))
+    rotate(followed.log, packed)
+    append(followed.log, same_head(500, length) + events(501, 99))
+    assert followed.once().returncode == 0
+    followed.expect_once(range(600))
+
+
+@pytest.mark.parametrize('restarts', [False, True], ids=['running', 'restarted'])
+def test_a_log_that_is_cut_and_begins_alike_is_read(followed, restarts):
+    append(followed.log, same_head(0, 1100) + events(1, 9))
+    followed.start()
+    wait_for(lambda: len(followed.got()) == 10, followed.stderr)
+    if restarts:
+        followed.stop()
+    shutil.copy(followed.log, rotated_name(followed.log))
+    followed.log.write_bytes(same_head(10, 1100) + events(11, 99))
+    if restarts:
+        followed.start()
+    wait_for(lambda: len(set(followed.got())) == 110, followed.stderr)
+    followed.stop()
+    followed.expect_once(range(110))
+
+
+def test_links_to_a_log_are_not_logs_of_their_own(followed):
+    """As the names are listed, the link comes before and behind what it leads to."""
+    folder = followed.log.parent
+    followed.configure(path=folder / '*.log')
+    append(folder / 'app-1.log', events(0, 50))
+    (folder / 'aaa.log').symlink_to('app-1.log')
+    (folder / 'zzz.log').symlink_to('app-1.log')
+    os.link(folder / 'app-1.log', folder / 'hard.log')
+    followed.start()
+    wait_for(lambda: len(followed.got()) >= 50, followed.stderr)
+    append(folder / 'app-2.log', events(50, 50))
+    for name in ('aaa.log', 'zzz.log'):
+        (folder / 'new').symlink_to('app-2.log')
+        (folder / 'new').rename(folder / name)
+    wait_for(lambda: len(set(followed.got())) == 100, followed.stderr)
+    followed.stop()
+    assert followed.once().returncode == 0
+    followed.expect_once(range(100))
+
+
 def test_late_creation(followed):
     followed.start()
     wait_for(lambda: 'waits for' in followed.stderr(), followed.stderr)
