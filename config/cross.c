@@ -1,5 +1,6 @@
 #include "config/cross.h"
 
+#include <fnmatch.h>
 #include <regex.h>
 #include <stdlib.h>
 #include <string.h>
@@ -80,7 +81,7 @@ static const char *const *own_path(const struct section *section, const void *ow
 	return NULL;
 }
 
-/* "a//b" and "a/./b" are "a/b". */
+/* "a//b", "a/./b" and "a/x/../b" are "a/b", unless x is a link. */
 static void drop_empty_steps(char *path)
 {
 	char *to = path;
@@ -89,6 +90,10 @@ static void drop_empty_steps(char *path)
 			from++;
 		} else if (from[0] == '/' && from[1] == '.' && from[2] == '/') {
 			from += 2;
+		} else if (from[0] == '/' && from[1] == '.' && from[2] == '.' && from[3] == '/') {
+			from += 3;
+			while (to > path && *--to != '/')
+				;
 		} else {
 			*to++ = *from++;
 		}
@@ -238,6 +243,43 @@ static bool pattern_takes(const char *pattern, const char *path)
 	return !*pattern;
 }
 
+/* The same for patterns with sets ([a-z]): as glob has it, with each digit in turn for those that may be any. */
+static bool set_takes(const char *pattern, const char *path)
+{
+	bool takes = false;
+	for (char digit = '0'; digit <= '9' && !takes; digit++) {
+		_free_ char *one = mem_text(view_of(path));
+		for (char *at = one; *at; at++)
+			if (*at == ANY_DIGIT)
+				*at = digit;
+		takes = fnmatch(pattern, one, FNM_PATHNAME | FNM_PERIOD) == 0;
+	}
+	return takes;
+}
+
+static bool input_reads(const char *pattern, const char *path)
+{
+	_free_ char *plain = mem_text(view_of(pattern));
+	drop_empty_steps(plain);
+	return strchr(plain, '[') ? set_takes(plain, path) : pattern_takes(plain, path);
+}
+
+/* Dead letters in what an input reads become dead letters themselves, and so on. */
+static void check_state(const struct cross *x, const char *pattern, const struct config_input *in)
+{
+	const char *state = x->config->state_dir;
+	_free_ char *inputs = mem_textf("%s/dead-letters/inputs.ndjson", state ? state : "");
+	drop_empty_steps(inputs);
+	bool reads = input_reads(pattern, inputs);
+	for (size_t i = 0; i < x->config->n_outputs && !reads; i++) {
+		_free_ char *letters = mem_textf("%s/dead-letters/outputs/%s.ndjson", state ? state : "", x->config->outputs[i].name);
+		drop_empty_steps(letters);
+		reads = input_reads(pattern, letters);
+	}
+	if (reads)
+		settings_problem(x->reader, x->root, "input \"%s\" would read the dead letters in state_dir", in->name);
+}
+
 /* Events that come back as input would go round for ever. */
 static void check_loops(const struct cross *x, const struct files *files, bool *told)
 {
@@ -246,13 +288,15 @@ static void check_loops(const struct cross *x, const struct files *files, bool *
 		const char *const *path = x->inputs[i].good ? own_path(in->ops->settings, in->own) : NULL;
 		for (size_t k = 0; path && *path && k < files->n; k++) {
 			const struct written *w = &files->list[k];
-			if (told[w->output] || !pattern_takes(*path, w->path))
+			if (told[w->output] || !input_reads(*path, w->path))
 				continue;
 			told[w->output] = true;
 			settings_problem(x->reader, path_node(x, w->output),
 				"output \"%s\" would write what input \"%s\" reads", x->config->outputs[w->output].name,
 				in->name);
 		}
+		if (path && *path)
+			check_state(x, *path, in);
 	}
 }
 
@@ -368,6 +412,24 @@ static void check_isolation(const struct cross *x)
 	}
 }
 
+/* ---- names ---- */
+
+enum { CLUSTER_MAX_BYTES = 255 }; /* what a spool's record takes */
+
+static void check_cluster(const struct cross *x, const struct node *map, const char *cluster)
+{
+	const struct node *at = tree_get(map, "cluster");
+	if (cluster && at && strlen(cluster) > CLUSTER_MAX_BYTES)
+		settings_problem(x->reader, at, "cluster is longer than %d bytes", CLUSTER_MAX_BYTES);
+}
+
+static void check_clusters(const struct cross *x)
+{
+	check_cluster(x, x->root, x->config->cluster);
+	for (size_t i = 0; i < x->config->n_inputs; i++)
+		check_cluster(x, x->inputs[i].pair->value, x->config->inputs[i].cluster);
+}
+
 /* ---- all ---- */
 
 static void check_queues(const struct cross *x)
@@ -392,6 +454,7 @@ void cross_check(const struct cross *x)
 {
 	const struct config *c = x->config;
 	check_classes(x);
+	check_clusters(x);
 	check_files(x);
 	check_queues(x);
 	check_rounds(x);

@@ -351,13 +351,14 @@ static void abandon_stuck(struct pipeline *p)
 	for (unsigned i = 0; i < p->n_lanes; i++) {
 		struct lane *l = p->lanes[i];
 		char trouble[TROUBLE_ROOM];
-		const struct lane_counters c = lane_counters(l);
+		const struct config_output_common *common = &lane_output(l)->common;
+		const bool spools = common->spool_max && common->guarantee != BEST_EFFORT;
 		if (p->abandoned[i] || lane_idle(l) || now - lane_progress_ms(l) < p->config->once_wait_ms)
 			continue;
 		lane_trouble(l, trouble, sizeof trouble);
 		log_line(LOG_ERROR, NULL, "%s made no progress for %lld s%s%s: what is left of it stays %s",
 			lane_name(l), (long long)(p->config->once_wait_ms / 1000), *trouble ? ", " : "", trouble,
-			!c.spooled_events ? "at the source" : c.memory_events ? "in its spool and at the source" : "in its spool");
+			spools ? "in its spool" : "at the source"); /* lane_wait stores what is in memory */
 		p->abandoned[i] = true;
 		p->wrong = true;
 		lane_stop(l);

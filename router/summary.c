@@ -41,8 +41,6 @@ static void print_lane(const struct lane *l)
 		(void)fprintf(stderr, ", %llu it had before the restart", (unsigned long long)c.had_events);
 	if (held)
 		(void)fprintf(stderr, ", %llu held", (unsigned long long)held);
-	if (held && c.spooled_events)
-		(void)fprintf(stderr, " (%llu in its spool)", (unsigned long long)c.spooled_events);
 	(void)fputc('\n', stderr);
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -10,7 +11,7 @@
 
 #include "router/base/cleanup.h"
 
-enum { READ_STEP = 64 * 1024 };
+enum { READ_STEP = 64 * 1024, WRITER_WAIT_MS = 5000 };
 
 int io_write(int fd, const void *bytes, size_t len)
 {
@@ -53,12 +54,18 @@ ssize_t io_read(int fd, void *bytes, size_t room)
 
 int io_read_whole(const char *path, size_t bytes_max, struct buf *out)
 {
-	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK); /* a FIFO that nobody writes to has an end */
 	if (fd < 0)
 		return -errno;
 	for (;;) {
 		buf_reserve(out, READ_STEP);
 		ssize_t n = io_read(fd, out->ptr + out->len, READ_STEP);
+		if (n == -EAGAIN) {
+			struct pollfd writer = { .fd = fd, .events = POLLIN };
+			if (poll(&writer, 1, WRITER_WAIT_MS) == 0)
+				return -ETIMEDOUT;
+			continue;
+		}
 		if (n <= 0)
 			return (int)n;
 		out->len += (size_t)n;

@@ -14,7 +14,8 @@ int io_write(int fd, const void *bytes, size_t len);              /* all of it *
 int io_writev(int fd, struct iovec *parts, int n);                /* all of it; changes parts */
 void io_advance(struct iovec **parts, int *n, size_t done);        /* past the first `done` bytes of them */
 ssize_t io_read(int fd, void *bytes, size_t room);                /* one read; 0 at the end */
-int io_read_whole(const char *path, size_t bytes_max, struct buf *); /* -EFBIG above bytes_max */
+/* -EFBIG above bytes_max; -ETIMEDOUT: a FIFO whose writer says nothing for seconds. */
+int io_read_whole(const char *path, size_t bytes_max, struct buf *);
 
 int io_make_folders(const char *path, mode_t);                    /* path and its parents; existing is fine */
 int io_make_parents(const char *path, mode_t);                    /* the folders above path */

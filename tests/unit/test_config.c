@@ -263,6 +263,53 @@ static void wrong_files_are_told_by_line_and_column(void **state)
 	}
 }
 
+/* Dead letters that are read again are dead letters again. */
+static void the_state_is_no_input(void **state)
+{
+	static const struct {
+		const char *in;
+		bool refused;
+	} cases[] = {
+		{ "st/dead-letters/*", true },
+		{ "*/*/*.ndjson", true },
+		{ "st/x/../dead-letters/outputs/o.ndjson", true },
+		{ "*/*.ndjson", false },
+		{ "st/spool/*", false },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct problems problems = { 0 };
+		char *yaml = mem_textf("state_dir: st\ninputs: {i: {type: file, path: \"%s\"}}\noutputs: {o: {type: file, path: \"o/{class}\"}}\n",
+			cases[i].in);
+		config_close(load(yaml, &problems));
+		char *text = said(&problems);
+		assert_string_equal(text, cases[i].refused ? "f.yaml:1:1: input \"i\" would read the dead letters in state_dir\n" : "");
+		free(text);
+		free(yaml);
+		problems_finish(&problems);
+	}
+}
+
+static void a_cluster_fits_into_a_spool(void **state)
+{
+	char name[257];
+	(void)state;
+	for (size_t len = 255; len <= 256; len++) {
+		memset(name, 'x', len);
+		name[len] = 0;
+		struct problems problems = { 0 };
+		char *yaml = mem_textf("cluster: %s\ninputs: {i: {type: file, path: i, cluster: %s}}\noutputs: {o: {type: file, path: \"o/{class}\"}}\n",
+			name, name);
+		config_close(load(yaml, &problems));
+		char *text = said(&problems);
+		assert_string_equal(text, len == 255 ? "" :
+			"f.yaml:1:10: cluster is longer than 255 bytes\nf.yaml:2:44: cluster is longer than 255 bytes\n");
+		free(text);
+		free(yaml);
+		problems_finish(&problems);
+	}
+}
+
 /* Outputs of files, by their paths; what is not refused is good. */
 static void no_two_lanes_write_one_file(void **state)
 {
@@ -275,6 +322,9 @@ static void no_two_lanes_write_one_file(void **state)
 		{ "\"x/{class}\"", "\"x/{class}\"",
 			"f.yaml:4:25: output \"b\" would write the same file as output \"a\"" },
 		{ "\"x/{class}\"", "\".//x/./{class}\"", "f.yaml:4:25: output \"b\" would write the same file" },
+		{ "\"x/{class}\"", "\"y/z/../../x/{class}\"", "f.yaml:4:25: output \"b\" would write the same file" },
+		{ "\"x/{class}\"", "\"../x/{class}\"", NULL },
+		{ "\"/x/{class}\"", "\"/../../x/{class}\"", "f.yaml:4:25: output \"b\" would write the same file" },
 		{ "\"x\", classes: ADMIN_READ", "\"x\", classes: DATA_READ",
 			"f.yaml:4:25: output \"b\" would write the same file" },
 		{ "\"x/{class}\", classes: [ADMIN_READ, DATA_READ]", "\"x/{class}\", classes: DATA_WRITE", NULL },
@@ -332,6 +382,12 @@ static void no_input_reads_what_an_output_writes(void **state)
 		{ "/log/2026-\?\?-\?\?.*", "/log/{date}.{class}", true },
 		{ "log/*", "log/../log2/{class}", false },
 		{ "log/a*", "log/{class}", true },
+		{ "log//a*", "log/{class}", true },
+		{ "log/x/../a*", "log/{class}", true },
+		{ "log/[a]*", "log/{class}", true },
+		{ "log/[e-z]*", "log/{class}", false },
+		{ "log/[0-9]*", "log/{date}.{class}", true },
+		{ "log/[!0-9]*", "log/{date}.x{class}", true }, /* `unknown` where an event has no time */
 		{ "/log/*a*a*a*a*a*a*a*b", "/log/{class}.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", false },
 	};
 	(void)state;
@@ -482,6 +538,8 @@ int main(void)
 		cmocka_unit_test(values_come_from_the_environment),
 		cmocka_unit_test(anchors_and_merges_save_words),
 		cmocka_unit_test(wrong_files_are_told_by_line_and_column),
+		cmocka_unit_test(the_state_is_no_input),
+		cmocka_unit_test(a_cluster_fits_into_a_spool),
 		cmocka_unit_test(no_two_lanes_write_one_file),
 		cmocka_unit_test(no_input_reads_what_an_output_writes),
 		cmocka_unit_test(limits_of_entries_hold),
