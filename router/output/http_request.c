@@ -93,7 +93,7 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *context)
 	r->header_bytes += len;
 	if (r->header_bytes > HTTP_ANSWER_HEADERS_MAX)
 		return 0;
-	if (len > 2 || bytes[0] != '\r')
+	if (len > 2 || bytes[len - 1] != '\n' || (len == 2 && bytes[0] != '\r'))
 		return len;
 	(void)curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &status);
 	r->answer_began = status >= 200;
@@ -280,7 +280,9 @@ struct http_result http_request_result(const struct http_request *r, CURLcode co
 {
 	struct http_result result = { .code = code };
 	curl_off_t retry_after_s = 0, sent = 0;
-	if (r->answer_began || code == CURLE_OK)
+	if (code == CURLE_OK && !r->answer_began)
+		result.code = code = CURLE_RECV_ERROR; /* a connection that ends within the head is fine with libcurl: no answer, for us */
+	if (r->answer_began)
 		(void)curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &result.status);
 	(void)curl_easy_getinfo(r->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
 	(void)curl_easy_getinfo(r->easy, CURLINFO_SIZE_UPLOAD_T, &sent);

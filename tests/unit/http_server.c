@@ -151,7 +151,7 @@ static bool act(struct connection *c, struct server_step step, const char *head,
 {
 	struct server *s = c->server;
 	char byte;
-	if (step.act == SERVER_LOSE || step.act == SERVER_CUT_BODY || step.act == SERVER_ENDLESS_BODY)
+	if (step.act == SERVER_LOSE || step.act == SERVER_CUT_HEAD || step.act == SERVER_BARE_HEAD || step.act == SERVER_CUT_BODY || step.act == SERVER_ENDLESS_BODY)
 		store(s, body);
 	switch (step.act) {
 	case SERVER_TAKE:
@@ -161,6 +161,12 @@ static bool act(struct connection *c, struct server_step step, const char *head,
 	case SERVER_LOSE:
 		(void)send_text(c->fd, "HTTP/1.1 200 OK\r\nContent-Le");
 		break;
+	case SERVER_CUT_HEAD:
+		(void)send_text(c->fd, "HTTP/1.1 200 OK\r\n");
+		return false;
+	case SERVER_BARE_HEAD:
+		(void)send_text(c->fd, "HTTP/1.1 200 OK\nContent-Length: 2\n\n{}");
+		return false;
 	case SERVER_CUT_BODY:
 		(void)send_text(c->fd, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nab");
 		return false;

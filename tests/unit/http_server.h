@@ -16,6 +16,8 @@ enum server_act {
 	SERVER_STATUS,          /* answer `status`, with `header` */
 	SERVER_RESET,           /* cut the connection once the request was read */
 	SERVER_LOSE,            /* store it, then cut in the middle of the answer's headers */
+	SERVER_CUT_HEAD,        /* store it, then end the connection in order behind the answer's first line */
+	SERVER_BARE_HEAD,       /* store it; an answer whose lines end with a newline alone */
 	SERVER_CUT_BODY,        /* "200", then cut in the middle of the answer's body; stored */
 	SERVER_STALL,           /* no answer */
 	SERVER_ENDLESS_BODY,    /* "200", stored, and an answer without end */
