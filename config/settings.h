@@ -6,7 +6,7 @@
  * `check`, `reference`, REFERENCE.md and schema.json all read the same rows; nothing else knows a key.
  *
  * To add a key:      one row in the section's table, one field in its struct.
- * To add a section:  a struct, its rows, and a row of type SETTING_SECTION, SETTING_MAP_OF or SETTING_VARIANT that leads
+ * To add a section:  a struct, its rows, and a row of type SETTING_SECTION or SETTING_VARIANT that leads
  *                    to it.
  *
  * Values: scalars only have the types below; `on/off/true/false` are booleans; sizes and durations carry units; ${ENV}

@@ -88,8 +88,8 @@ static const struct setting rows[] = {
 		.key = "cluster",
 		.type = SETTING_TEXT,
 		.offset = offsetof(struct config, cluster),
-		.help = "The name of the cluster whose log this is. It goes with every record that leaves, in headers, "
-			"envelopes and paths (`{cluster}`), never inside the event's bytes.",
+		.help = "The name of the cluster whose log this is; at most 255 bytes. It goes with every Kafka message, in its header "
+			"`cluster`; elsewhere it stands where `{cluster}` does, in paths, topics, URLs and HTTP headers. Never inside the event's bytes.",
 	},
 	{
 		.key = "state_dir",

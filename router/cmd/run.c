@@ -12,8 +12,9 @@ static const char details[] =
 	"      --once          end when every input is at its end and all is delivered\n"
 	"  -h, --help          this text\n"
 	"\n"
-	"Exit status: 0 all delivered, or dropped by a rule; 1 something is wrong with the configuration or the data, or was\n"
-	"dead-lettered, refused or left; 2 usage. SIGTERM and SIGINT: deliver for up to shutdown_wait, then end.\n";
+	"Exit status with --once: 0 all delivered, or dropped by a rule; 1 something is wrong with the configuration or the data,\n"
+	"or was dead-lettered, refused or left; 2 usage. Without: 0 after SIGTERM or SIGINT, which let it deliver for up to\n"
+	"shutdown_wait; 1 it had to end by itself.\n";
 
 static const struct option options[] = {
 	{ "config", required_argument, NULL, 'c' },

@@ -22,7 +22,7 @@ enum { DECODE_DEPTH_MAX = 10010 };
 enum decode_result {
 	DECODE_OK,        /* a JSON object that is an audit event */
 	DECODE_LIST,      /* a JSON object of kind EventList: call decode_list_next for its items */
-	DECODE_NOT_EVENT, /* JSON, but not an audit event (DESIGN: kind Event or absent, stage and verb text) */
+	DECODE_NOT_EVENT, /* JSON, but not an audit event (kind is Event or absent, stage and verb are text) */
 	DECODE_TRUNCATED, /* the bytes end inside the value */
 	DECODE_BAD,       /* not JSON */
 	DECODE_DEEP,      /* nested deeper than DECODE_DEPTH_MAX */

@@ -20,7 +20,7 @@
  *   log                logName
  *   level, stage       absent
  *
- * Rule:    GKE-CLASSES: names of methods and resources, and the mapping of fields, as observed in real entries.
+ * Rule:    names of methods and resources, and the mapping of fields, as observed in real entries.
  * Pure; no allocation but a scratch that grows with the longest name. Threads: one owner.
  */
 #include <stdbool.h>

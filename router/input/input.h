@@ -123,7 +123,7 @@ struct input_ops {
 extern const struct input_ops *const input_registry[];
 const struct input_ops *input_find(const char *name);
 
-/* ---- what the pipeline gives an input (implemented in router/pipeline.c) ---- */
+/* ---- what the pipeline gives an input (implemented in router/route.c and route_ahead.c) ---- */
 
 struct feed_origin {
 	const char *file;    /* for messages: FILE:LINE */
@@ -172,5 +172,5 @@ uint64_t feed_events(const struct feed *);
 void feed_mark(struct feed *, uint64_t position, struct view text);
 /* How many of the lines so far were no events and became dead letters. Any thread. */
 uint64_t feed_broken(const struct feed *);
-/* Something is wrong with a source: logged, and the exit code becomes 1. */
+/* Something is wrong with a source: logged, and `run --once` will end with 1. */
 void feed_trouble(struct feed *, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -8,7 +8,7 @@
  * Within one body every copy counts: an event that stands in it twice is delivered twice, and neither once more when the
  * body is posted again.
  *
- * Memory:  40 bytes an event, at most events_max of them, the oldest going first; kept for window_ms.
+ * Memory:  45 bytes an event, its bucket included, at most events_max of them, the oldest going first; kept for window_ms.
  * Threads: one owner.
  */
 #include <stdbool.h>

@@ -3,7 +3,7 @@
  * seq -- the sequence numbers that records leave with: one a lane and input, counted from 0, each record one more.
  *
  * A restart goes on with the number of the checkpointed position, so an event that is sent again keeps its number, and a
- * number that is missing downstream is an event that is missing there. Inputs that cannot be read again (webhook, stdin) have
+ * number that is missing downstream is an event that is missing there. Inputs that cannot be read again (webhook, stdin), or whose parts come and go (kafka), have
  * no such position: their numbers begin anew with each start, under an epoch that is later than all before it (UTC seconds
  * of the start, or one more than the last). Inside, both are one number, which sorts: EPOCH * 2^32 + N. It is no less after
  * 2^32 events in one epoch, when it says the next epoch and 0.

@@ -24,7 +24,7 @@ enum {
 	ATTRIBUTES_PATH_MAX = 4096, /* a decoded path longer than this is compared by its first bytes only */
 };
 
-/* What rules are matched on: AUDIT.md's "Attributes". Views, valid as long as the event's. */
+/* What rules are matched on: the attributes of k8s.io/apiserver/pkg/audit/policy. Views, valid as long as the event's. */
 struct attributes {
 	bool has_user; /* false for a failed authentication: a rule with users or userGroups never matches */
 	struct view user;

@@ -272,7 +272,7 @@ static void check(struct settings_reader *reader, const struct node *map, const 
 const struct section kafka_section = {
 	.name = "output.kafka",
 	.help = "Kafka: a message for each event, the event's bytes as they are; headers class, rule, cluster and seq, and epoch "
-		"where the input begins anew with each start (webhook, stdin): see the top README.",
+		"where the input begins anew with each start (webhook, stdin, kafka): see the top README.",
 	.size = sizeof(struct kafka_settings),
 	.rows = rows,
 	.check = check,

@@ -11,7 +11,7 @@
  *  - wait() is where time passes: until wake_fd is readable, something of its own happened, or timeout_ms is over. The
  *    sink need not read wake_fd; the lane does.
  *  - Each record taken gets batch_delivered or batch_refused, from put(), wait() or flush(). What may yet succeed is
- *    retried by the sink for ever, with backoff, never given up, never reported as an outcome.
+ *    retried by the sink for ever, with backoff, never reported as an outcome, unless its settings end that (http: give_up).
  *  - Trouble is told by lane_report(); the sink does not log.
  *
  * To add one: the file, the row in registry.c, its name in meson.build; then `reference` prints its settings by itself.

@@ -35,6 +35,6 @@ def test_every_command_of_the_readme_is_there(router):
 
 def test_dev_lists_what_it_can_do():
     text = (TOP / 'dev').read_text()
-    listed = set(re.findall(r'^## ([a-z]+)', text, re.M))
-    done = set(re.findall(r'^do_([a-z]+)\(\)', text, re.M))
+    listed = set(re.findall(r'^## ([a-z0-9]+)', text, re.M))
+    done = set(re.findall(r'^do_([a-z0-9]+)\(\)', text, re.M))
     assert listed == done

@@ -25,7 +25,6 @@ KAFKA = 'router/kafka/*.h'
 COMMITS = 'router/lane/commit_point.h'
 LANE = 'router/lane/*.h'
 PLAN = 'router/plan.h'
-OBSERVE = 'router/observe/*.h'
 
 # files: headers of other folders that they may include; the first row that fits a file counts
 MAY_USE = {
@@ -41,16 +40,15 @@ MAY_USE = {
     'router/kafka/*': [BASE, SETTINGS],
     'router/output/*': [BASE, KAFKA, EVENT, SETTINGS, CONFIG, CLASSIFIER, FORMAT, CHUNK, BATCH, COMMITS, 'router/lane/lane.h', 'router/lane/seq.h'],
     'router/input/*': [BASE, KAFKA, SETTINGS, CONFIG, CHUNK, COMMITS],
-    'router/lane/*': [BASE, EVENT, MATCH, CONFIG, CLASSIFIER, OUTPUT, PLAN, OBSERVE],
-    'router/observe/*': [BASE, LANE, CONFIG],
+    'router/lane/*': [BASE, EVENT, MATCH, CONFIG, CLASSIFIER, OUTPUT, PLAN],
     'router/plan.*': [BASE, EVENT, MATCH, POLICY, CLASSIFIER, CONFIG, OUTPUT],
     'router/cmd/*': [BASE, EVENT, MATCH, POLICY, CLASSIFIER, SETTINGS, CONFIG, CHUNK, INPUT, OUTPUT, FORMAT,
-                     'router/input/lines.h', 'router/input/reader.h', PLAN, 'router/pipeline.h', OBSERVE],
+                     'router/input/lines.h', 'router/input/reader.h', PLAN, 'router/pipeline.h'],
     'router/main.c': ['router/cmd/cmd.h', BASE],
     'router/sorter.*': [BASE, EVENT, MATCH, POLICY, CLASSIFIER, CONFIG, INPUT, CHUNK, BATCH, 'router/lane/record.h', PLAN,
                         'router/redaction.h'],
     # pipeline, route and what else stands beside them: the top, where all comes together
-    'router/*': [BASE, EVENT, MATCH, POLICY, CLASSIFIER, SETTINGS, CONFIG, INPUT, OUTPUT, FORMAT, LANE, OBSERVE],
+    'router/*': [BASE, EVENT, MATCH, POLICY, CLASSIFIER, SETTINGS, CONFIG, INPUT, OUTPUT, FORMAT, LANE],
 }
 
 FUNCTION_LINES_MAX = 70
