@@ -16,3 +16,5 @@ struct cross {
 };
 
 void cross_check(const struct cross *);
+/* Of it, what cross_files.c sees to: files that two would write, or one reads that another writes. */
+void cross_check_files(const struct cross *);

@@ -290,6 +290,36 @@ static void the_state_is_no_input(void **state)
 	}
 }
 
+static void two_inputs_of_one_file_are_told(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool told;
+	} cases[] = {
+		{ "x.log", "x.log", true },
+		{ "x.log", "./x.log", true },
+		{ "y/../x.log", "x.log", true },
+		{ "*.log", "x.log", true },
+		{ "x.log", "[a-z].log", true },
+		{ "x.log", "y.log", false },
+		{ "*.log", "*.txt", false },
+		{ "*.log", "a/x.log", false },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct problems problems = { 0 };
+		char *yaml = mem_textf("inputs: {a: {type: file, path: \"%s\"},\n b: {type: file, path: \"%s\"}}\n"
+			"outputs: {o: {type: file, path: \"o/{class}\"}}\n", cases[i].a, cases[i].b);
+		config_close(load(yaml, &problems));
+		char *text = said(&problems);
+		assert_string_equal(text, cases[i].told ?
+			"warning f.yaml:2:24: input \"b\" reads what input \"a\" reads: each of those events comes twice\n" : "");
+		free(text);
+		free(yaml);
+		problems_finish(&problems);
+	}
+}
+
 static void a_cluster_fits_into_a_spool(void **state)
 {
 	char name[257];
@@ -539,6 +569,7 @@ int main(void)
 		cmocka_unit_test(anchors_and_merges_save_words),
 		cmocka_unit_test(wrong_files_are_told_by_line_and_column),
 		cmocka_unit_test(the_state_is_no_input),
+		cmocka_unit_test(two_inputs_of_one_file_are_told),
 		cmocka_unit_test(a_cluster_fits_into_a_spool),
 		cmocka_unit_test(no_two_lanes_write_one_file),
 		cmocka_unit_test(no_input_reads_what_an_output_writes),
