@@ -227,11 +227,13 @@ static struct open_file *make_place(struct file_table *t)
 	return oldest;
 }
 
-/* Does the path still lead to this file? */
+/* Does the path still lead to this file? One that was removed is seen at once, one that was moved (it keeps what comes) within LOOK_MS. */
 static bool is_in_place(struct open_file *f)
 {
 	struct stat st;
 	int64_t now = clock_steady_ms();
+	if (fstat(f->fd, &st) == 0 && st.st_nlink == 0)
+		return false;
 	if (now - f->looked_ms < LOOK_MS)
 		return true;
 	f->looked_ms = now;

@@ -351,6 +351,22 @@ static void a_wait_is_woken(void **state)
 	budget_destroy(f.budget);
 }
 
+/* At once: what goes into a file without a name is lost. */
+static void a_removed_file_is_made_anew(void **state)
+{
+	struct fixture f;
+	_free_ char *path = io_join(folder, "removed/now");
+	(void)state;
+	fixture_open(&f, "removed/now");
+	put(&f, make_batch(&f, VIEW("{1}\n"), 0, 0));
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(unlink(path), 0);
+		put(&f, make_batch(&f, VIEW("{2}\n"), 0, 0));
+		expect("removed/now", VIEW("{2}\n"));
+	}
+	fixture_close(&f);
+}
+
 static void a_moved_file_is_made_anew(void **state)
 {
 	struct fixture f;
@@ -528,6 +544,7 @@ int main(void)
 		cmocka_unit_test(a_file_of_somebody_else_is_left_alone),
 		cmocka_unit_test(what_has_no_outcome_stays_so),
 		cmocka_unit_test(a_wait_is_woken),
+		cmocka_unit_test(a_removed_file_is_made_anew),
 		cmocka_unit_test(a_moved_file_is_made_anew),
 		cmocka_unit_test(a_full_disk_loses_and_tears_nothing),
 		cmocka_unit_test(so_does_a_limit_of_size),
