@@ -37,6 +37,7 @@ int follow_create(struct follow **ret_follow, const struct follow_options *optio
 	const struct input_options *o = &options->source->options;
 	f->options = *options;
 	f->source = options->source;
+	f->pattern = listing_is_pattern(options->pattern);
 	f->first = !o->state;
 	f->watch = watch_create(options->source->stop_fd);
 	int r = tracks_init(&f->tracks, o->position, o->state, o->lane_states, o->n_lanes, err);
@@ -77,11 +78,17 @@ static const char *input_name(const struct follow *f)
 
 /* ---- what a look finds ---- */
 
+static char *log_of(const struct track *t)
+{
+	return mem_textf("%.*s%s", VIEW_ARGS(t->name.folder), t->name.live);
+}
+
 /* On a first start: what was not asked for is passed over, and so is all `from: end`. */
 static void added(void *context, struct track *t, bool asked)
 {
 	const struct follow *f = context;
-	bool rotated_too = !f->pattern && !f->source->options.once;
+	_free_ char *log = log_of(t);
+	bool rotated_too = (!f->pattern || strcmp(log, f->options.pattern) == 0) && !f->source->options.once;
 	if (!f->first || (!f->options.from_end && (asked || rotated_too)))
 		return;
 	t->file.done = t->file.packed || t->name.kind != CHAIN_LIVE;
@@ -106,11 +113,6 @@ static void unreadable(void *context, const char *path, int code)
 	f->unreadable_ms = now;
 	feed_trouble(f->source->options.feed, "%s: cannot be read: %s", path,
 		code == -EINVAL ? "it is no regular file" : strerror(-code));
-}
-
-static char *log_of(const struct track *t)
-{
-	return mem_textf("%.*s%s", VIEW_ARGS(t->name.folder), t->name.live);
 }
 
 /* What an earlier configuration asked for is remembered, but neither read nor missed. */
@@ -283,7 +285,6 @@ static void look(struct follow *f)
 	int64_t now = clock_steady_ms();
 	bool once = f->source->options.once;
 	f->looked_ms = now;
-	f->pattern = listing_is_pattern(f->options.pattern);
 	char **logs = known_logs(f);
 	size_t n_logs = 0;
 	while (logs[n_logs])

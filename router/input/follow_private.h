@@ -9,7 +9,7 @@ struct follow {
 	struct source *source;
 	struct tracks tracks;
 	struct watch *watch;
-	bool pattern;            /* the path is one, as of the last look */
+	bool pattern;            /* the path is one */
 	bool first;              /* nothing is known of an earlier run, and nothing was looked at */
 	bool look;               /* names must be looked at before more is read */
 	size_t n_open;           /* descriptors held by tracks, as of the last look */

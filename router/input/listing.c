@@ -38,10 +38,9 @@ int file_stat_fd(struct file_stat *ret, int fd)
 	return fstat(fd, &st) ? -errno : fill(ret, &st);
 }
 
-bool listing_is_pattern(const char *pattern)
+bool listing_is_pattern(const char *path)
 {
-	struct stat st;
-	return strpbrk(pattern, "*?[") && stat(pattern, &st) != 0;
+	return strpbrk(path, "*?[");
 }
 
 void listing_finish(struct listing *l)
@@ -72,6 +71,7 @@ static void add(struct listing *l, char *path, bool asked)
 static int add_asked(struct listing *l, const char *pattern)
 {
 	glob_t found = { 0 };
+	struct stat st;
 	if (!listing_is_pattern(pattern)) {
 		add(l, mem_text(view_of(pattern)), true);
 		return 0;
@@ -80,6 +80,8 @@ static int add_asked(struct listing *l, const char *pattern)
 	for (size_t i = 0; i < found.gl_pathc; i++)
 		add(l, mem_text(view_of(found.gl_pathv[i])), true);
 	globfree(&found);
+	if (stat(pattern, &st) == 0)
+		add(l, mem_text(view_of(pattern)), true); /* a[1] does not fit itself; of what does, sort() leaves one */
 	return r == 0 || r == GLOB_NOMATCH ? 0 : -EIO;
 }
 

@@ -37,9 +37,9 @@ int file_stat_path(struct file_stat *ret, const char *path);
 int file_stat_fd(struct file_stat *ret, int fd);
 
 /*
- * `pattern` is a path where it exists as it stands or has none of *?[. `logs`: live paths of logs whose rotated files are wanted
+ * `pattern`, where it is one, is expanded, and a file that is literally named like it is one of those asked for. `logs`: live paths of logs whose rotated files are wanted
  * too, beside those of the files that were asked for. -errno: the pattern could not be looked up; what was found is there.
  */
 int listing_take(struct listing *, const char *pattern, const char *const *logs, size_t n_logs);
-bool listing_is_pattern(const char *pattern);
+bool listing_is_pattern(const char *path); /* it has one of *?[, whatever files there are */
 void listing_finish(struct listing *);

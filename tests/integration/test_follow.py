@@ -683,6 +683,41 @@ def test_many_logs_by_one_pattern(followed):
     followed.stop()
 
 
+def test_a_file_that_is_named_like_the_pattern(followed):
+    """A shell's `>> log/*.log` makes it where nothing fits; it may come and go while the router runs."""
+    logs = [followed.folder / 'log' / name for name in ('a.log', 'b.log')]
+    named = followed.folder / 'log' / '*.log'
+    followed.configure(path=named)
+    append(named, events(0, 5))
+    for i, log in enumerate(logs):
+        append(log, events(5 + i * 5, 5))
+    followed.start()
+    assert sorted(followed.expect(range(15))) == list(range(15))
+    for i, log in enumerate([*logs, named]):
+        append(log, events(15 + i * 5, 5))
+    assert sorted(followed.expect(range(30))) == list(range(30))
+    named.unlink()
+    append(logs[0], events(30, 5))
+    assert sorted(followed.expect(range(35))) == list(range(35))
+    followed.stop()
+
+
+def test_a_path_that_has_the_characters_of_patterns(followed):
+    """It is the file of that name, and its rotated ones are read as those of any path."""
+    followed.log = followed.folder / 'log' / 'audit[1].log'
+    followed.configure()
+    append(followed.log, events(0, 5))
+    rotate(followed.log)
+    append(followed.log, events(5, 5))
+    followed.start()
+    followed.expect_once(range(10))
+    rotate(followed.log)
+    append(followed.log, events(10, 5))
+    followed.expect_once(range(15))
+    followed.stop()
+    assert not followed.letters()
+
+
 def test_a_log_that_cannot_be_read_does_not_stop_the_others(followed):
     """A lease keeps it from being opened, by root too."""
     first, second = followed.folder / 'log' / 'a.log', followed.folder / 'log' / 'b.log'

@@ -234,13 +234,17 @@ static void lines_are_numbered_and_long_ones_told(void **state)
 	expect("long/*", "{1}\n{2}\n<1001>{4}{b}\n", "a:1\na:3\na:4\nb:1\n", NULL);
 }
 
-static void a_name_that_exists_is_no_pattern(void **state)
+static void a_file_that_is_named_like_the_pattern_is_read_too(void **state)
 {
 	(void)state;
 	write_file("names/a[1].log", VIEW("{1}\n"));
-	write_file("names/a1.log", VIEW("{2}\n"));
 	expect("names/a[1].log", "{1}\n", "a[1].log:1\n", NULL);
+	write_file("names/a1.log", VIEW("{2}\n"));
+	expect("names/a[1].log", "{2}\n{1}\n", "a1.log:1\na[1].log:1\n", NULL);
 	expect("names/a?.log", "{2}\n", "a1.log:1\n", NULL);
+	write_file("names/a?.log", VIEW("{3}\n"));
+	expect("names/a?.log", "{2}\n{3}\n", "a1.log:1\na?.log:1\n", NULL);
+	expect("names/a[[]1].log", "{1}\n", "a[1].log:1\n", NULL);
 }
 
 static void one_bad_file_does_not_end_the_others(void **state)
@@ -345,7 +349,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(files_come_in_the_order_of_their_names),
 		cmocka_unit_test(lines_are_numbered_and_long_ones_told),
-		cmocka_unit_test(a_name_that_exists_is_no_pattern),
+		cmocka_unit_test(a_file_that_is_named_like_the_pattern_is_read_too),
 		cmocka_unit_test(one_bad_file_does_not_end_the_others),
 		cmocka_unit_test(nothing_to_read_is_trouble),
 		cmocka_unit_test(a_stop_ends_a_wait),
