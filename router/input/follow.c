@@ -1,6 +1,7 @@
 #include "router/input/follow_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,6 +26,13 @@ enum {
 	OPEN_MAX_HELD = 64,  /* descriptors held of files that are not read to their ends */
 	TRIES = 10,          /* looks in a row, where files change meanwhile */
 };
+
+static void forget_unread(struct follow *f)
+{
+	for (size_t i = 0; i < f->n_unread; i++)
+		free(f->unread[i].path);
+	f->n_unread = 0;
+}
 
 static void mark(void *context, uint64_t position, struct view text)
 {
@@ -57,6 +65,8 @@ void follow_destroy(struct follow *f)
 	if (!f)
 		return;
 	tracks_finish(&f->tracks);
+	forget_unread(f);
+	free(f->unread);
 	watch_destroy(f->watch);
 	free(f);
 }
@@ -103,9 +113,8 @@ static void cut(void *context, const struct track *t)
 	log_line(LOG_WARN, NULL, "input %s: %s was cut: what is in it now is read from its start", input_name(f), t->file.path);
 }
 
-static void unreadable(void *context, const char *path, int code)
+void follow_tell(struct follow *f, const char *path, int code)
 {
-	struct follow *f = context;
 	int64_t now = clock_steady_ms();
 	bool once = f->source->options.once;
 	if (!once && (code == -ENOENT || (f->unreadable_ms && now - f->unreadable_ms < REPEAT_MS)))
@@ -113,6 +122,21 @@ static void unreadable(void *context, const char *path, int code)
 	f->unreadable_ms = now;
 	feed_trouble(f->source->options.feed, "%s: cannot be read: %s", path,
 		code == -EINVAL ? "it is no regular file" : strerror(-code));
+}
+
+static bool is_absence(int code)
+{
+	return code == -ENOENT || code == -ENOTDIR;
+}
+
+static void unreadable(void *context, const char *path, int code)
+{
+	struct follow *f = context;
+	follow_tell(f, path, code);
+	if (is_absence(code) || code == -EINVAL)
+		return;
+	f->unread = mem_resize(f->unread, (f->n_unread + 1) * sizeof *f->unread);
+	f->unread[f->n_unread++] = (struct unread){ mem_text(view_of(path)), code };
 }
 
 /* What an earlier configuration asked for is remembered, but neither read nor missed. */
@@ -145,6 +169,35 @@ static void gap(struct follow *f, struct track *t)
 		t->cut ? "was cut before all of it was read" : "vanished before all of it was read", f->source->position);
 }
 
+/* Why a file that the last look did not find may be there nevertheless: -errno. 0: it is gone. */
+static int doubt(const struct follow *f, const struct track *t)
+{
+	_free_ char *folder = t->name.folder.len ? mem_text(t->name.folder) : mem_text(VIEW("."));
+	struct file_stat st;
+	if (f->partial < 0)
+		return f->partial;
+	for (size_t i = 0; i < f->n_unread; i++) {
+		const struct chain_name name = chain_parse(f->unread[i].path);
+		if (chain_same_log(&name, &t->name))
+			return f->unread[i].code;
+	}
+	int r = file_stat_path(&st, t->file.path);
+	if (r < 0 && !is_absence(r) && r != -EISDIR && r != -EINVAL)
+		return r;
+	_close_ int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = fd < 0 ? -errno : 0;
+	return is_absence(r) ? 0 : r;
+}
+
+/* Where there is doubt, it is told. */
+static bool is_gone(struct follow *f, const struct track *t)
+{
+	int r = doubt(f, t);
+	if (r < 0)
+		follow_tell(f, t->file.path, r);
+	return r == 0;
+}
+
 static void check_missing(struct follow *f, struct track *t, int64_t now)
 {
 	if (t->present || t->fd >= 0 || t->gone_at != UINT64_MAX) {
@@ -153,13 +206,15 @@ static void check_missing(struct follow *f, struct track *t, int64_t now)
 	}
 	if (!t->missing_ms)
 		t->missing_ms = now;
+	if (t->file.done && now - t->missing_ms >= FORGET_MS && is_asked(f, t) && !is_gone(f, t))
+		t->missing_ms = now; /* it is not forgotten yet */
 	if (t->file.done || !is_asked(f, t))
 		return;
 	if (t->cut && !t->file.packed && t->file.size <= t->read)
 		tracks_done(&f->tracks, t, true);
 	else if (f->look)
 		return; /* looked for once more, at once */
-	else if (f->source->options.once || now - t->missing_ms >= GAP_MS)
+	else if ((f->source->options.once || now - t->missing_ms >= GAP_MS) && is_gone(f, t))
 		gap(f, t);
 }
 
@@ -278,6 +333,21 @@ static void take_prints(struct follow *f)
 	}
 }
 
+static int list(struct follow *f, struct listing *l)
+{
+	char **logs = known_logs(f);
+	size_t n_logs = 0;
+	while (logs[n_logs])
+		n_logs++;
+	int r = listing_take(l, f->options.pattern, (const char *const *)logs, n_logs);
+	for (size_t i = 0; i < n_logs; i++)
+		free(logs[i]);
+	free(logs);
+	if (r < 0)
+		follow_tell(f, f->options.pattern, r);
+	return r;
+}
+
 static void look(struct follow *f)
 {
 	const struct tracks_news news = { added, cut, unreadable, f };
@@ -285,21 +355,20 @@ static void look(struct follow *f)
 	int64_t now = clock_steady_ms();
 	bool once = f->source->options.once;
 	f->looked_ms = now;
-	char **logs = known_logs(f);
-	size_t n_logs = 0;
-	while (logs[n_logs])
-		n_logs++;
-	int r = listing_take(&l, f->options.pattern, (const char *const *)logs, n_logs);
-	for (size_t i = 0; i < n_logs; i++)
-		free(logs[i]);
-	free(logs);
+	f->partial = list(f, &l);
+	if (listing_scarce(f->partial)) {
+		f->look = false; /* all is as it was */
+		listing_finish(&l);
+		return;
+	}
+	forget_unread(f);
 	if (!once)
 		add_watches(f); /* before names are acted on: what changes from now on wakes */
 	take_prints(f);
 	f->look = !tracks_match(&f->tracks, &l, &news);
 	check_live(f, &l, now);
 	if (once)
-		check_once(f, &l, r);
+		check_once(f, &l, f->partial);
 	listing_finish(&l);
 	tracks_sort(&f->tracks);
 	f->n_open = 0;

@@ -8,6 +8,8 @@
  *           ends at the end.
  * Vanished: a file that is gone before all of it was read is a gap: told, and marked in the dead letters. While it is read its
  *           descriptor is held, so that this takes a router that was not running, or one that is far behind.
+ * Absence:  only what can be looked for and is not there has vanished. An error (no descriptor or memory left, a folder that may
+ *           not be read) is told, and all stays as it was until a look without it.
  * Waiting:  until inotify tells of a change, and a second at most.
  * Threads:  follow_run by the input's thread; follow_settled and follow_state by main's.
  */

@@ -4,6 +4,12 @@
 #include "router/input/tracks.h"
 #include "router/input/watch.h"
 
+/* A file that the last look found and could not read. */
+struct unread {
+	char *path;
+	int code; /* -errno */
+};
+
 struct follow {
 	struct follow_options options;
 	struct source *source;
@@ -16,12 +22,17 @@ struct follow {
 	int64_t looked_ms;       /* when names were last looked at */
 	int64_t missing_ms;      /* since when the file itself has been missing; 0: it is there */
 	int64_t told_ms;         /* when that was last told */
+	int partial;             /* -errno: the last look could not list all; or 0 */
+	struct unread *unread;
+	size_t n_unread;
 	int64_t unreadable_ms;   /* when it was last told that files cannot be read */
 	bool seen;               /* the file itself was there once */
 };
 
 /* follow_read.c: reads on to the file's end as of now. False: stopped. Sets ->look where names must be looked at first. */
 bool follow_read(struct follow *, struct track *);
+/* Tells that a file, or the pattern, cannot be read now: at times, but always of a run that ends. */
+void follow_tell(struct follow *, const char *path, int code);
 /* The same file as before is opened, if it is not open; -errno. */
 int follow_open(struct track *);
 /* How far a file that is there at a first start is passed over: up to its last whole line. */
