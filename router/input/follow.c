@@ -12,6 +12,7 @@
 #include "router/base/buf.h"
 #include "router/base/cleanup.h"
 #include "router/base/clock.h"
+#include "router/base/io.h"
 #include "router/base/log.h"
 
 enum {
@@ -23,7 +24,7 @@ enum {
 	MISSING_MS = 2000,   /* the same of the live one */
 	FORGET_MS = 60000,
 	REPEAT_MS = 60000,   /* what is still wrong is told again */
-	OPEN_MAX_HELD = 64,  /* descriptors held of files that are not read to their ends */
+	MORE_FILES = 65536,  /* descriptors, for a pattern, as far as the process may have so many */
 	TRIES = 10,          /* looks in a row, where files change meanwhile */
 };
 
@@ -47,6 +48,9 @@ int follow_create(struct follow **ret_follow, const struct follow_options *optio
 	f->source = options->source;
 	f->pattern = listing_is_pattern(options->pattern);
 	f->first = !o->state;
+	follow_hold_begin();
+	if (f->pattern)
+		io_want_files(MORE_FILES);
 	f->watch = watch_create(options->source->stop_fd);
 	int r = tracks_init(&f->tracks, o->position, o->state, o->lane_states, o->n_lanes, err);
 	if (r < 0) {
@@ -64,6 +68,7 @@ void follow_destroy(struct follow *f)
 {
 	if (!f)
 		return;
+	follow_hold_end();
 	tracks_finish(&f->tracks);
 	forget_unread(f);
 	free(f->unread);
@@ -218,20 +223,6 @@ static void check_missing(struct follow *f, struct track *t, int64_t now)
 		gap(f, t);
 }
 
-/* What is not read to its end is held open; what is, is not. */
-static void hold_open(struct follow *f, struct track *t)
-{
-	if (t->file.done && t->present && !t->file.packed && t->file.size > t->read)
-		tracks_done(&f->tracks, t, false); /* somebody still wrote to it */
-	if (t->file.done && t->fd >= 0) {
-		(void)close(t->fd);
-		t->fd = -1;
-	}
-	if (!t->file.done && t->present && f->n_open < OPEN_MAX_HELD)
-		(void)follow_open(t);
-	f->n_open += t->fd >= 0;
-}
-
 /* ---- the file itself ---- */
 
 static void tell_missing(struct follow *f, int64_t now)
@@ -371,11 +362,9 @@ static void look(struct follow *f)
 		check_once(f, &l, f->partial);
 	listing_finish(&l);
 	tracks_sort(&f->tracks);
-	f->n_open = 0;
-	for (size_t i = 0; i < f->tracks.n; i++) {
+	for (size_t i = 0; i < f->tracks.n; i++)
 		check_missing(f, f->tracks.list[i], now);
-		hold_open(f, f->tracks.list[i]);
-	}
+	follow_hold(f);
 	tracks_forget(&f->tracks, now - FORGET_MS);
 	if (f->first)
 		tracks_mark_first(&f->tracks, f->source->position);

@@ -169,13 +169,20 @@ static bool read_new(struct follow *f, struct track *t, const struct file_stat *
 	return result != LINES_STOPPED;
 }
 
-bool follow_read(struct follow *f, struct track *t)
+/* Has a file that is not held open nothing new? Then it need not be opened. False also where that cannot be told. */
+static bool is_idle(const struct follow *f, const struct track *t, struct file_stat *st)
+{
+	if (t->file.packed || file_stat_path(st, t->file.path) < 0 || st->dev != t->file.dev || st->ino != t->file.ino)
+		return false;
+	if (t->failed.ino)
+		return same_moment(&t->failed, st);
+	return st->size == t->read ||
+	       (t->newest && !f->source->options.once && t->no_newline_to > t->read && t->no_newline_to == st->size);
+}
+
+static bool read_open(struct follow *f, struct track *t)
 {
 	struct file_stat st;
-	if (t->file.done || t->gone_at != UINT64_MAX || (!t->present && t->fd < 0))
-		return true;
-	if (t->unreadable && (t->fd < 0 || !t->compared))
-		return true; /* until a look can read it; the others need not wait for that */
 	int r = follow_open(t);
 	if (r == 0)
 		r = file_stat_fd(&st, t->fd);
@@ -197,4 +204,25 @@ bool follow_read(struct follow *f, struct track *t)
 	}
 	tracks_size(&f->tracks, t, st.size);
 	return read_new(f, t, &st);
+}
+
+bool follow_read(struct follow *f, struct track *t)
+{
+	struct file_stat st;
+	if (t->file.done || t->gone_at != UINT64_MAX || (!t->present && t->fd < 0))
+		return true;
+	if (t->unreadable && (t->fd < 0 || !t->compared))
+		return true; /* until a look can read it; the others need not wait for that */
+	if (t->fd >= 0)
+		return read_open(f, t);
+	if (is_idle(f, t, &st)) {
+		if (!t->failed.ino)
+			finish(f, t, LINES_END, st.size);
+		return true;
+	}
+	bool going_on = read_open(f, t);
+	if (f->n_open >= f->most_open)
+		follow_close(t);
+	f->n_open += t->fd >= 0;
+	return going_on;
 }
