@@ -31,7 +31,8 @@ static const struct setting rows[] = {
 		.type = SETTING_PATH,
 		.required = true,
 		.offset = offsetof(struct file_settings, path),
-		.help = "The file, or a pattern of files such as `/var/log/*/audit.log`. It is followed through rotation "
+		.help = "The file, or a pattern of files such as `/var/log/*/audit.log`: what has one of `*?[` is a pattern, and a file "
+			"of just that name is read too. It is followed through rotation "
 			"(`audit-2006-01-02T15-04-05.000.log`, `audit.log.1`, `audit.log-20060102`, each also `.gz` or `.zst`), each file "
 			"to its end and once, under whatever name. A checkpoint in `state_dir` says where the next start goes on; "
 			"without one the rotated files of a path that is no pattern are read too, oldest first, but by `run --once` only "

@@ -1,6 +1,7 @@
 #include "router/input/follow_private.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,7 @@
 #include "router/base/buf.h"
 #include "router/base/cleanup.h"
 #include "router/base/clock.h"
+#include "router/base/io.h"
 #include "router/base/log.h"
 
 enum {
@@ -22,9 +24,16 @@ enum {
 	MISSING_MS = 2000,   /* the same of the live one */
 	FORGET_MS = 60000,
 	REPEAT_MS = 60000,   /* what is still wrong is told again */
-	OPEN_MAX_HELD = 64,  /* descriptors held of files that are not read to their ends */
+	MORE_FILES = 65536,  /* descriptors, for a pattern, as far as the process may have so many */
 	TRIES = 10,          /* looks in a row, where files change meanwhile */
 };
+
+static void forget_unread(struct follow *f)
+{
+	for (size_t i = 0; i < f->n_unread; i++)
+		free(f->unread[i].path);
+	f->n_unread = 0;
+}
 
 static void mark(void *context, uint64_t position, struct view text)
 {
@@ -37,7 +46,11 @@ int follow_create(struct follow **ret_follow, const struct follow_options *optio
 	const struct input_options *o = &options->source->options;
 	f->options = *options;
 	f->source = options->source;
+	f->pattern = listing_is_pattern(options->pattern);
 	f->first = !o->state;
+	follow_hold_begin();
+	if (f->pattern)
+		io_want_files(MORE_FILES);
 	f->watch = watch_create(options->source->stop_fd);
 	int r = tracks_init(&f->tracks, o->position, o->state, o->lane_states, o->n_lanes, err);
 	if (r < 0) {
@@ -55,7 +68,10 @@ void follow_destroy(struct follow *f)
 {
 	if (!f)
 		return;
+	follow_hold_end();
 	tracks_finish(&f->tracks);
+	forget_unread(f);
+	free(f->unread);
 	watch_destroy(f->watch);
 	free(f);
 }
@@ -77,11 +93,17 @@ static const char *input_name(const struct follow *f)
 
 /* ---- what a look finds ---- */
 
+static char *log_of(const struct track *t)
+{
+	return mem_textf("%.*s%s", VIEW_ARGS(t->name.folder), t->name.live);
+}
+
 /* On a first start: what was not asked for is passed over, and so is all `from: end`. */
 static void added(void *context, struct track *t, bool asked)
 {
 	const struct follow *f = context;
-	bool rotated_too = !f->pattern && !f->source->options.once;
+	_free_ char *log = log_of(t);
+	bool rotated_too = (!f->pattern || strcmp(log, f->options.pattern) == 0) && !f->source->options.once;
 	if (!f->first || (!f->options.from_end && (asked || rotated_too)))
 		return;
 	t->file.done = t->file.packed || t->name.kind != CHAIN_LIVE;
@@ -96,9 +118,8 @@ static void cut(void *context, const struct track *t)
 	log_line(LOG_WARN, NULL, "input %s: %s was cut: what is in it now is read from its start", input_name(f), t->file.path);
 }
 
-static void unreadable(void *context, const char *path, int code)
+void follow_tell(struct follow *f, const char *path, int code)
 {
-	struct follow *f = context;
 	int64_t now = clock_steady_ms();
 	bool once = f->source->options.once;
 	if (!once && (code == -ENOENT || (f->unreadable_ms && now - f->unreadable_ms < REPEAT_MS)))
@@ -108,9 +129,19 @@ static void unreadable(void *context, const char *path, int code)
 		code == -EINVAL ? "it is no regular file" : strerror(-code));
 }
 
-static char *log_of(const struct track *t)
+static bool is_absence(int code)
 {
-	return mem_textf("%.*s%s", VIEW_ARGS(t->name.folder), t->name.live);
+	return code == -ENOENT || code == -ENOTDIR;
+}
+
+static void unreadable(void *context, const char *path, int code)
+{
+	struct follow *f = context;
+	follow_tell(f, path, code);
+	if (is_absence(code) || code == -EINVAL)
+		return;
+	f->unread = mem_resize(f->unread, (f->n_unread + 1) * sizeof *f->unread);
+	f->unread[f->n_unread++] = (struct unread){ mem_text(view_of(path)), code };
 }
 
 /* What an earlier configuration asked for is remembered, but neither read nor missed. */
@@ -143,6 +174,35 @@ static void gap(struct follow *f, struct track *t)
 		t->cut ? "was cut before all of it was read" : "vanished before all of it was read", f->source->position);
 }
 
+/* Why a file that the last look did not find may be there nevertheless: -errno. 0: it is gone. */
+static int doubt(const struct follow *f, const struct track *t)
+{
+	_free_ char *folder = t->name.folder.len ? mem_text(t->name.folder) : mem_text(VIEW("."));
+	struct file_stat st;
+	if (f->partial < 0)
+		return f->partial;
+	for (size_t i = 0; i < f->n_unread; i++) {
+		const struct chain_name name = chain_parse(f->unread[i].path);
+		if (chain_same_log(&name, &t->name))
+			return f->unread[i].code;
+	}
+	int r = file_stat_path(&st, t->file.path);
+	if (r < 0 && !is_absence(r) && r != -EISDIR && r != -EINVAL)
+		return r;
+	_close_ int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	r = fd < 0 ? -errno : 0;
+	return is_absence(r) ? 0 : r;
+}
+
+/* Where there is doubt, it is told. */
+static bool is_gone(struct follow *f, const struct track *t)
+{
+	int r = doubt(f, t);
+	if (r < 0)
+		follow_tell(f, t->file.path, r);
+	return r == 0;
+}
+
 static void check_missing(struct follow *f, struct track *t, int64_t now)
 {
 	if (t->present || t->fd >= 0 || t->gone_at != UINT64_MAX) {
@@ -151,28 +211,16 @@ static void check_missing(struct follow *f, struct track *t, int64_t now)
 	}
 	if (!t->missing_ms)
 		t->missing_ms = now;
+	if (t->file.done && now - t->missing_ms >= FORGET_MS && is_asked(f, t) && !is_gone(f, t))
+		t->missing_ms = now; /* it is not forgotten yet */
 	if (t->file.done || !is_asked(f, t))
 		return;
 	if (t->cut && !t->file.packed && t->file.size <= t->read)
 		tracks_done(&f->tracks, t, true);
 	else if (f->look)
 		return; /* looked for once more, at once */
-	else if (f->source->options.once || now - t->missing_ms >= GAP_MS)
+	else if ((f->source->options.once || now - t->missing_ms >= GAP_MS) && is_gone(f, t))
 		gap(f, t);
-}
-
-/* What is not read to its end is held open; what is, is not. */
-static void hold_open(struct follow *f, struct track *t)
-{
-	if (t->file.done && t->present && !t->file.packed && t->file.size > t->read)
-		tracks_done(&f->tracks, t, false); /* somebody still wrote to it */
-	if (t->file.done && t->fd >= 0) {
-		(void)close(t->fd);
-		t->fd = -1;
-	}
-	if (!t->file.done && t->present && f->n_open < OPEN_MAX_HELD)
-		(void)follow_open(t);
-	f->n_open += t->fd >= 0;
 }
 
 /* ---- the file itself ---- */
@@ -276,6 +324,21 @@ static void take_prints(struct follow *f)
 	}
 }
 
+static int list(struct follow *f, struct listing *l)
+{
+	char **logs = known_logs(f);
+	size_t n_logs = 0;
+	while (logs[n_logs])
+		n_logs++;
+	int r = listing_take(l, f->options.pattern, (const char *const *)logs, n_logs);
+	for (size_t i = 0; i < n_logs; i++)
+		free(logs[i]);
+	free(logs);
+	if (r < 0)
+		follow_tell(f, f->options.pattern, r);
+	return r;
+}
+
 static void look(struct follow *f)
 {
 	const struct tracks_news news = { added, cut, unreadable, f };
@@ -283,29 +346,25 @@ static void look(struct follow *f)
 	int64_t now = clock_steady_ms();
 	bool once = f->source->options.once;
 	f->looked_ms = now;
-	f->pattern = listing_is_pattern(f->options.pattern);
-	char **logs = known_logs(f);
-	size_t n_logs = 0;
-	while (logs[n_logs])
-		n_logs++;
-	int r = listing_take(&l, f->options.pattern, (const char *const *)logs, n_logs);
-	for (size_t i = 0; i < n_logs; i++)
-		free(logs[i]);
-	free(logs);
+	f->partial = list(f, &l);
+	if (listing_scarce(f->partial)) {
+		f->look = false; /* all is as it was */
+		listing_finish(&l);
+		return;
+	}
+	forget_unread(f);
 	if (!once)
 		add_watches(f); /* before names are acted on: what changes from now on wakes */
 	take_prints(f);
 	f->look = !tracks_match(&f->tracks, &l, &news);
 	check_live(f, &l, now);
 	if (once)
-		check_once(f, &l, r);
+		check_once(f, &l, f->partial);
 	listing_finish(&l);
 	tracks_sort(&f->tracks);
-	f->n_open = 0;
-	for (size_t i = 0; i < f->tracks.n; i++) {
+	for (size_t i = 0; i < f->tracks.n; i++)
 		check_missing(f, f->tracks.list[i], now);
-		hold_open(f, f->tracks.list[i]);
-	}
+	follow_hold(f);
 	tracks_forget(&f->tracks, now - FORGET_MS);
 	if (f->first)
 		tracks_mark_first(&f->tracks, f->source->position);

@@ -6,8 +6,14 @@
  * Order:    the files of a log in the order of their writing, each to its end before the next.
  * Last line: without a newline it is held back in a file that may yet grow, and handed over in one that is rotated or when the run
  *           ends at the end.
- * Vanished: a file that is gone before all of it was read is a gap: told, and marked in the dead letters. While it is read its
- *           descriptor is held, so that this takes a router that was not running, or one that is far behind.
+ * Vanished: a file that is gone before all of it was read is a gap: told, and marked in the dead letters. While it is read, or may
+ *           grow, its descriptor is held, so that this takes a router that was not running, or one that is far behind, or more logs
+ *           than may be held.
+ * Held:     a quarter of the descriptors that the process may have, 16 at least, are for files: those that are not read to their
+ *           ends, then those that were written to last. The others are opened when they have grown. A live one of these that
+ *           loses its last name is a gap, be it of no bytes: what it got just before is not known.
+ * Absence:  only what can be looked for and is not there has vanished. An error (no descriptor or memory left, a folder that may
+ *           not be read) is told, and all stays as it was until a look without it.
  * Waiting:  until inotify tells of a change, and a second at most.
  * Threads:  follow_run by the input's thread; follow_settled and follow_state by main's.
  */

@@ -43,6 +43,16 @@ uint64_t follow_last_newline(const char *path, uint64_t size)
 	return 0;
 }
 
+/* It cannot be opened or read: names are looked at where it is another by now, else it is tried again. The others go on. */
+static bool put_off(struct follow *f, const struct track *t, int code)
+{
+	if (code == -ENOENT || code == -ENOTDIR || code == -EISDIR || code == -EINVAL)
+		f->look = true;
+	else
+		follow_tell(f, t->file.path, code);
+	return true;
+}
+
 /* Is there a newline in [from, to)? True also when that cannot be told. */
 static bool has_newline(int fd, uint64_t from, uint64_t to)
 {
@@ -61,7 +71,7 @@ static bool same_moment(const struct file_stat *a, const struct file_stat *b)
 	return a->ino == b->ino && a->size == b->size && a->modified_ns == b->modified_ns;
 }
 
-enum prospect { NOTHING_NEW, SOMETHING_NEW, ANOTHER_FILE };
+enum prospect { NOTHING_NEW, SOMETHING_NEW, ANOTHER_FILE, PUT_OFF };
 
 /* Is there more in a file than was read, and is it still that file? */
 static enum prospect prospect(struct follow *f, struct track *t, const struct file_stat *st)
@@ -76,7 +86,14 @@ static enum prospect prospect(struct follow *f, struct track *t, const struct fi
 	/* It may be filled with a copy of one that was read. There was no line in it at the look, and a run that ends leaves it. */
 	if (t->present && !t->compared && !same_moment(&t->seen, st))
 		return f->source->options.once ? NOTHING_NEW : ANOTHER_FILE;
-	if (st->size < t->read || head_read(&head, t->fd, t->file.path) < 0 || !fingerprint_fits(&t->file.print, &head))
+	if (st->size < t->read)
+		return ANOTHER_FILE;
+	int r = head_read(&head, t->fd, t->file.path);
+	if (r < 0) {
+		(void)put_off(f, t, r);
+		return PUT_OFF;
+	}
+	if (!fingerprint_fits(&t->file.print, &head))
 		return ANOTHER_FILE;
 	tracks_print(&f->tracks, t, &head); /* now: the next look may find it packed, and nothing else to know it by */
 	if (t->newest && !f->source->options.once && t->no_newline_to > t->read && t->no_newline_to <= st->size) {
@@ -131,7 +148,9 @@ static bool read_new(struct follow *f, struct track *t, const struct file_stat *
 	struct err err;
 	enum lines_result result = LINES_FAILED;
 	int fd = lseek(t->fd, 0, SEEK_SET) < 0 ? -1 : fcntl(t->fd, F_DUPFD_CLOEXEC, 0);
-	if (fd < 0 || reader_open_fd(&reader, fd, t->file.path, &err) < 0) {
+	if (fd < 0)
+		return put_off(f, t, -errno);
+	if (reader_open_fd(&reader, fd, t->file.path, &err) < 0) {
 		f->look = true;
 		return true;
 	}
@@ -151,20 +170,25 @@ static bool read_new(struct follow *f, struct track *t, const struct file_stat *
 	return result != LINES_STOPPED;
 }
 
-bool follow_read(struct follow *f, struct track *t)
+/* Has a file that is not held open nothing new? Then it need not be opened. False also where that cannot be told. */
+static bool is_idle(const struct follow *f, const struct track *t, struct file_stat *st)
+{
+	if (t->file.packed || file_stat_path(st, t->file.path) < 0 || st->dev != t->file.dev || st->ino != t->file.ino)
+		return false;
+	if (t->failed.ino)
+		return same_moment(&t->failed, st);
+	return st->size == t->read ||
+	       (t->newest && !f->source->options.once && t->no_newline_to > t->read && t->no_newline_to == st->size);
+}
+
+static bool read_open(struct follow *f, struct track *t)
 {
 	struct file_stat st;
-	if (t->file.done || t->gone_at != UINT64_MAX || (!t->present && t->fd < 0))
-		return true;
-	if (t->unreadable && (t->fd < 0 || !t->compared))
-		return true; /* until a look can read it; the others need not wait for that */
 	int r = follow_open(t);
 	if (r == 0)
 		r = file_stat_fd(&st, t->fd);
-	if (r < 0) {
-		f->look = true;
-		return true;
-	}
+	if (r < 0)
+		return put_off(f, t, r);
 	switch (prospect(f, t, &st)) {
 	case NOTHING_NEW:
 		if (!t->failed.ino && !t->file.packed)
@@ -174,9 +198,32 @@ bool follow_read(struct follow *f, struct track *t)
 		t->seen.changed_ns = -1; /* so that the next look sees it too */
 		f->look = true;
 		return true;
+	case PUT_OFF:
+		return true;
 	case SOMETHING_NEW:
 		break;
 	}
 	tracks_size(&f->tracks, t, st.size);
 	return read_new(f, t, &st);
+}
+
+bool follow_read(struct follow *f, struct track *t)
+{
+	struct file_stat st;
+	if (t->file.done || t->gone_at != UINT64_MAX || (!t->present && t->fd < 0))
+		return true;
+	if (t->unreadable && (t->fd < 0 || !t->compared))
+		return true; /* until a look can read it; the others need not wait for that */
+	if (t->fd >= 0)
+		return read_open(f, t);
+	if (is_idle(f, t, &st)) {
+		if (!t->failed.ino)
+			finish(f, t, LINES_END, st.size);
+		return true;
+	}
+	bool going_on = read_open(f, t);
+	if (f->n_open >= f->most_open)
+		follow_close(t);
+	f->n_open += t->fd >= 0;
+	return going_on;
 }

@@ -38,10 +38,14 @@ int file_stat_fd(struct file_stat *ret, int fd)
 	return fstat(fd, &st) ? -errno : fill(ret, &st);
 }
 
-bool listing_is_pattern(const char *pattern)
+bool listing_is_pattern(const char *path)
 {
-	struct stat st;
-	return strpbrk(pattern, "*?[") && stat(pattern, &st) != 0;
+	return strpbrk(path, "*?[");
+}
+
+bool listing_scarce(int code)
+{
+	return code == -EMFILE || code == -ENFILE || code == -ENOMEM;
 }
 
 void listing_finish(struct listing *l)
@@ -69,18 +73,30 @@ static void add(struct listing *l, char *path, bool asked)
 		.code = code, .asked = asked };
 }
 
+static _Thread_local int glob_code; /* why glob gave up */
+
+static int give_up(const char *path, int code)
+{
+	(void)path;
+	glob_code = listing_scarce(-code) ? -code : 0;
+	return glob_code;
+}
+
 static int add_asked(struct listing *l, const char *pattern)
 {
 	glob_t found = { 0 };
+	struct stat st;
 	if (!listing_is_pattern(pattern)) {
 		add(l, mem_text(view_of(pattern)), true);
 		return 0;
 	}
-	int r = glob(pattern, GLOB_NOSORT, NULL, &found);
+	int r = glob(pattern, GLOB_NOSORT, give_up, &found);
 	for (size_t i = 0; i < found.gl_pathc; i++)
 		add(l, mem_text(view_of(found.gl_pathv[i])), true);
 	globfree(&found);
-	return r == 0 || r == GLOB_NOMATCH ? 0 : -EIO;
+	if (stat(pattern, &st) == 0)
+		add(l, mem_text(view_of(pattern)), true); /* a[1] does not fit itself; of what does, sort() leaves one */
+	return r == GLOB_NOSPACE ? -ENOMEM : r == GLOB_ABORTED ? glob_code : 0;
 }
 
 /* ---- rotated files of logs ---- */
@@ -153,14 +169,14 @@ static void logs_finish(struct logs *logs)
 }
 
 /* Adds what lies in the folder of logs[first] and is a rotated file of one of logs[first, end), which all lie there. */
-static void add_rotated(struct listing *l, const struct logs *logs, size_t first, size_t end)
+static int add_rotated(struct listing *l, const struct logs *logs, size_t first, size_t end)
 {
 	const struct view folder = logs->list[first].name.folder;
 	_free_ char *path = folder.len ? mem_text(folder) : mem_text(VIEW("."));
 	DIR *dir = opendir(path);
 	if (!dir)
-		return;
-	for (struct dirent *entry; (entry = readdir(dir));) {
+		return listing_scarce(-errno) ? -errno : 0;
+	for (struct dirent *entry; errno = 0, (entry = readdir(dir));) {
 		char *whole = mem_textf("%.*s%s", VIEW_ARGS(folder), entry->d_name);
 		struct log key = { .path = whole, .name = chain_parse(whole) };
 		const bool rotated = key.name.kind != CHAIN_LIVE;
@@ -171,17 +187,22 @@ static void add_rotated(struct listing *l, const struct logs *logs, size_t first
 		else
 			free(whole);
 	}
+	int r = -errno;
 	(void)closedir(dir);
+	return r;
 }
 
-static void add_all_rotated(struct listing *l, const struct logs *logs)
+static int add_all_rotated(struct listing *l, const struct logs *logs)
 {
+	int r = 0;
 	for (size_t first = 0, end; first < logs->n; first = end) {
 		for (end = first + 1; end < logs->n; end++)
 			if (!view_eq(logs->list[end].name.folder, logs->list[first].name.folder))
 				break;
-		add_rotated(l, logs, first, end);
+		int one = add_rotated(l, logs, first, end);
+		r = r < 0 ? r : one;
 	}
+	return r;
 }
 
 /* Is each live file still the one that it was before the folders were read, and the one that was listed? */
@@ -238,7 +259,8 @@ int listing_take(struct listing *l, const char *pattern, const char *const *name
 		listing_finish(l);
 		r = add_asked(l, pattern);
 		struct logs logs = logs_of(l, pattern, named, n_named);
-		add_all_rotated(l, &logs);
+		int rotated = add_all_rotated(l, &logs);
+		r = r < 0 ? r : rotated;
 		bool good = unmoved(l, &logs);
 		logs_finish(&logs);
 		if (good)

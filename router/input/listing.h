@@ -37,9 +37,12 @@ int file_stat_path(struct file_stat *ret, const char *path);
 int file_stat_fd(struct file_stat *ret, int fd);
 
 /*
- * `pattern` is a path where it exists as it stands or has none of *?[. `logs`: live paths of logs whose rotated files are wanted
- * too, beside those of the files that were asked for. -errno: the pattern could not be looked up; what was found is there.
+ * `pattern`, where it is one, is expanded, and a file that is literally named like it is one of those asked for. `logs`: live
+ * paths of logs whose rotated files are wanted too, beside those of the files that were asked for. -errno: not all could be
+ * looked up, and what is not listed may be there. A folder that one may not read, and a file that one may not look at, is no
+ * reason for that.
  */
 int listing_take(struct listing *, const char *pattern, const char *const *logs, size_t n_logs);
-bool listing_is_pattern(const char *pattern);
+bool listing_is_pattern(const char *path); /* it has one of *?[, whatever files there are */
+bool listing_scarce(int code); /* this -errno says that the process or the machine had no more descriptors or memory */
 void listing_finish(struct listing *);

@@ -33,7 +33,7 @@ struct track {
 	bool cut;                 /* it lost its bytes by truncation */
 	bool compared;            /* a look has compared its first bytes with those of the others, and it is none of them */
 	int64_t missing_ms;       /* since when it has had no name, and no descriptor; 0: it has */
-	int fd;                   /* held while it is not read to its end, so that it can neither vanish nor be another; or -1 */
+	int fd;                   /* held so that it can neither vanish nor be another (follow_hold); or -1 */
 	uint64_t no_newline_to;   /* there is none between `read` and here */
 	struct file_stat failed;  /* as it was when reading it failed: it is tried again when it is another */
 	uint64_t lines, lines_from; /* lines counted by this process, from that offset on */

@@ -9,6 +9,7 @@ import itertools
 import json
 import os
 import random
+import resource
 import shutil
 import signal
 import threading
@@ -91,8 +92,8 @@ class Followed:
     def configure(self, path=None, start='start', more=''):
         self.router.write('c.yaml', CONFIG.format(path=path or self.log, start=start) + more)
 
-    def start(self):
-        self.process = self.router.start('run', '-c', self.folder / 'c.yaml')
+    def start(self, **more):
+        self.process = self.router.start('run', '-c', self.folder / 'c.yaml', **more)
 
     def kill(self):
         self.process.kill()
@@ -742,6 +743,65 @@ def test_many_logs_by_one_pattern(followed):
     got = followed.expect(range(150))
     assert len(got) == 150
     followed.stop()
+
+
+def test_a_file_that_is_named_like_the_pattern(followed):
+    """A shell's `>> log/*.log` makes it where nothing fits; it may come and go while the router runs."""
+    logs = [followed.folder / 'log' / name for name in ('a.log', 'b.log')]
+    named = followed.folder / 'log' / '*.log'
+    followed.configure(path=named)
+    append(named, events(0, 5))
+    for i, log in enumerate(logs):
+        append(log, events(5 + i * 5, 5))
+    followed.start()
+    assert sorted(followed.expect(range(15))) == list(range(15))
+    for i, log in enumerate([*logs, named]):
+        append(log, events(15 + i * 5, 5))
+    assert sorted(followed.expect(range(30))) == list(range(30))
+    named.unlink()
+    append(logs[0], events(30, 5))
+    assert sorted(followed.expect(range(35))) == list(range(35))
+    followed.stop()
+
+
+def test_a_path_that_has_the_characters_of_patterns(followed):
+    """It is the file of that name, and its rotated ones are read as those of any path."""
+    followed.log = followed.folder / 'log' / 'audit[1].log'
+    followed.configure()
+    append(followed.log, events(0, 5))
+    rotate(followed.log)
+    append(followed.log, events(5, 5))
+    followed.start()
+    followed.expect_once(range(10))
+    rotate(followed.log)
+    append(followed.log, events(10, 5))
+    followed.expect_once(range(15))
+    followed.stop()
+    assert not followed.letters()
+
+
+def test_more_logs_than_descriptors(followed):
+    """A part of them is held open; the others are read when they have grown, and are known when they are renamed."""
+    logs = [followed.folder / 'log' / f'{i}.log' for i in range(300)]
+    followed.configure(path=followed.folder / 'log' / '*.log')
+    for i, log in enumerate(logs):
+        append(log, event(i))
+    followed.start(preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (200, 200)))
+    assert sorted(followed.expect(range(300))) == list(range(300))
+    held = [i for i, log in enumerate(logs) if followed.has_open(log)]
+    assert 16 <= len(held) <= 50
+    for i, log in enumerate(logs):
+        append(log, event(300 + i))
+    assert sorted(followed.expect(range(600))) == list(range(600))
+    for i, log in enumerate(logs):
+        append(log, event(600 + i))
+        rotate(log)
+        append(log, event(900 + i))
+    assert sorted(followed.expect(range(1200))) == list(range(1200))
+    followed.stop()
+    assert not followed.letters() and 'Too many open files' not in followed.stderr()
+    assert followed.once().returncode == 0
+    assert sorted(followed.got()) == list(range(1200))
 
 
 def test_a_log_that_cannot_be_read_does_not_stop_the_others(followed):

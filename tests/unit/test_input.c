@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -168,7 +170,9 @@ struct fixture {
 	const struct input_ops *ops;
 };
 
-static void fixture_open(struct fixture *f, const char *type, const char *pattern, bool once)
+/* It goes on at the state, if that is not NULL. */
+static void fixture_open_at(struct fixture *f, const char *type, const char *pattern, bool once, uint64_t position,
+	const char *state)
 {
 	struct err err;
 	*f = (struct fixture){ .config = { .max_event_bytes = 1000 }, .ops = input_find(type) };
@@ -176,7 +180,14 @@ static void fixture_open(struct fixture *f, const char *type, const char *patter
 	f->input_config.own = &f->settings;
 	assert_int_equal(budget_create(&f->budget, 1 << 20), 0);
 	struct input_options options = { &f->config, &f->input_config, f->budget, &f->feed, once };
+	options.position = f->feed.end = position;
+	options.state = state;
 	assert_int_equal(f->ops->open(&f->input, &options, &err), 0);
+}
+
+static void fixture_open(struct fixture *f, const char *type, const char *pattern, bool once)
+{
+	fixture_open_at(f, type, pattern, once, 0, NULL);
 }
 
 static void fixture_close(struct fixture *f)
@@ -234,13 +245,17 @@ static void lines_are_numbered_and_long_ones_told(void **state)
 	expect("long/*", "{1}\n{2}\n<1001>{4}{b}\n", "a:1\na:3\na:4\nb:1\n", NULL);
 }
 
-static void a_name_that_exists_is_no_pattern(void **state)
+static void a_file_that_is_named_like_the_pattern_is_read_too(void **state)
 {
 	(void)state;
 	write_file("names/a[1].log", VIEW("{1}\n"));
-	write_file("names/a1.log", VIEW("{2}\n"));
 	expect("names/a[1].log", "{1}\n", "a[1].log:1\n", NULL);
+	write_file("names/a1.log", VIEW("{2}\n"));
+	expect("names/a[1].log", "{2}\n{1}\n", "a1.log:1\na[1].log:1\n", NULL);
 	expect("names/a?.log", "{2}\n", "a1.log:1\n", NULL);
+	write_file("names/a?.log", VIEW("{3}\n"));
+	expect("names/a?.log", "{2}\n{3}\n", "a1.log:1\na?.log:1\n", NULL);
+	expect("names/a[[]1].log", "{1}\n", "a[1].log:1\n", NULL);
 }
 
 static void one_bad_file_does_not_end_the_others(void **state)
@@ -264,6 +279,47 @@ static void nothing_to_read_is_trouble(void **state)
 	expect("folders", "", "", "folders: cannot be read: Is a directory");
 	write_file("empty", VIEW(""));
 	expect("empty", "", "", NULL);
+}
+
+static void limit_files(struct rlimit *limit, rlim_t n)
+{
+	limit->rlim_cur = n;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, limit), 0);
+}
+
+/* Runs `pattern` to its end from the state on, with so few descriptors. Returns the state then. */
+static char *run_limited(const char *pattern, uint64_t *position, const char *state, rlim_t n, const char *text)
+{
+	struct fixture f;
+	struct rlimit limit;
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	const rlim_t before = limit.rlim_cur;
+	fixture_open_at(&f, "file", pattern, true, *position, state);
+	limit_files(&limit, n < before ? n : before);
+	f.ops->run(f.input);
+	limit_files(&limit, before);
+	assert_string_equal(buf_text(&f.feed.text), text);
+	assert_true(!strstr(buf_text(&f.feed.troubles), "Too many open files") == (n > 0));
+	*position = f.feed.end;
+	f.ops->settled(f.input, f.feed.end);
+	char *after = f.ops->state(f.input, f.feed.end, -1);
+	fixture_close(&f);
+	return after;
+}
+
+static void no_descriptors_is_no_absence(void **unused)
+{
+	static const char *const paths[] = { "scarce/a.log", "scarce/*.log" };
+	(void)unused;
+	for (size_t i = 0; i < 2; i++) {
+		uint64_t position = 0;
+		write_file("scarce/a.log", VIEW("{\"a\": \"some bytes that tell it\"}\n"));
+		_free_ char *first = run_limited(paths[i], &position, NULL, RLIM_INFINITY, "{\"a\": \"some bytes that tell it\"}\n");
+		write_file("scarce/a.log", VIEW("{\"a\": \"some bytes that tell it\"}\n{2}\n"));
+		_free_ char *second = run_limited(paths[i], &position, first, 0, "");
+		assert_string_equal(first, second);
+		_free_ char *third = run_limited(paths[i], &position, second, RLIM_INFINITY, "{2}\n");
+	}
 }
 
 static void *run_input(void *fixture)
@@ -345,9 +401,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(files_come_in_the_order_of_their_names),
 		cmocka_unit_test(lines_are_numbered_and_long_ones_told),
-		cmocka_unit_test(a_name_that_exists_is_no_pattern),
+		cmocka_unit_test(a_file_that_is_named_like_the_pattern_is_read_too),
 		cmocka_unit_test(one_bad_file_does_not_end_the_others),
 		cmocka_unit_test(nothing_to_read_is_trouble),
+		cmocka_unit_test(no_descriptors_is_no_absence),
 		cmocka_unit_test(a_stop_ends_a_wait),
 		cmocka_unit_test(a_feed_that_stops_ends_the_run),
 		cmocka_unit_test(standard_input_is_read_to_its_end),
