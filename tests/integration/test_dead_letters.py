@@ -48,7 +48,7 @@ def clear(request, router, letters):
 
 def checkpointed(router):
     path = router.folder / 'state/checkpoint.json'
-    return path.exists() and json.loads(path.read_text())['inputs']['log']['position'] > 0
+    return path.exists() and json.loads(path.read_text())['inputs'].get('log', {}).get('position', 0) > 0
 
 
 def test_behind_a_cleared_file_nothing_is_lost(router, letters, clear):
@@ -82,3 +82,24 @@ def test_a_full_file_that_is_cleared_takes_letters_again(router, letters, clear)
     wait_for(has_the_rest)
     assert end(process) == 0
     assert numbers(letters) == [3, 4]
+
+
+def test_once_leaves_an_input_whose_dead_letters_are_full(router, letters):
+    """The other one goes on, and the next run takes the rest up."""
+    events = [json.dumps({'kind': 'Event', 'apiVersion': 'audit.k8s.io/v1', 'stage': 'ResponseComplete', 'verb': 'list',
+                          'auditID': str(i), 'requestURI': '/api/v1/pods', 'objectRef': {'resource': 'pods', 'apiVersion': 'v1'}})
+              for i in range(100)]
+    router.write('audit.log', ''.join(no_event(i, 20000) for i in range(5)))
+    router.write('other.log', ''.join(event + '\n' for event in events))
+    config = 'once_wait: 2s\n' + FULL.replace('inputs: {', 'inputs: { other: { type: file, path: other.log },')
+    done = router.once(config)
+    assert done.returncode == 1
+    assert 'no events: 3 lines' in done.stderr
+    assert 'input log had no room in ' in done.stderr and 'input other' not in done.stderr
+    assert whole_lines(router.folder / 'admin_read.ndjson') == [event.encode() for event in events]
+    assert numbers(letters) == [0, 1, 2]
+    # With room for them, the next run takes up what was left: the whole span.
+    assert router.once(config.replace('64KiB', '1MiB')).returncode == 1
+    assert numbers(letters) == [0, 1, 2, 0, 1, 2, 3, 4]
+    assert router.once(config).returncode == 0
+    assert whole_lines(router.folder / 'admin_read.ndjson') == [event.encode() for event in events]
