@@ -143,7 +143,8 @@ static const struct setting rows[] = {
 		.initial = "30s",
 		.min = "0",
 		.max = "1d",
-		.help = "`run --once` gives up a lane (one class of one output) that made no progress for this long.",
+		.help = "`run --once` gives up a lane (one class of one output) that made no progress for this long, and an input "
+			"that waits for room in its dead letters for this long.",
 	},
 	{
 		.key = "shutdown_wait",

@@ -263,6 +263,8 @@ static int start(struct pipeline *p, struct err *err)
 	p->routing.leaders = p->leaders;
 	p->routing.n_lanes = n;
 	p->routing.budget = p->budget;
+	p->routing.once = p->once;
+	p->routing.once_wait_ms = c->once_wait_ms;
 	p->spool_total.bytes_max = c->spool_total;
 	p->totals_before = mem_zero(n, sizeof *p->totals_before);
 	r = take_signals(p, err);
@@ -400,7 +402,7 @@ static enum pipeline_result result(const struct pipeline *p)
 	bool wrong = p->wrong || p->failed;
 	for (size_t i = 0; i < p->config->n_inputs; i++) {
 		const struct feed_counters *c = &p->inputs[i].feed->counters;
-		wrong = wrong || c->broken || c->troubles || c->gaps || c->left;
+		wrong = wrong || c->broken || c->troubles || c->gaps || c->left || p->inputs[i].feed->gave_up;
 	}
 	for (unsigned i = 0; i < p->n_lanes; i++) {
 		const struct lane_counters c = lane_counters(p->lanes[i]);

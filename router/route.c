@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "router/base/buf.h"
+#include "router/base/clock.h"
 #include "router/base/log.h"
 #include "router/lane/chunk.h"
 #include "router/lane/dead_letters.h"
@@ -131,7 +132,7 @@ static int close_span(struct feed *f, struct stretch *t, uint64_t end)
 		ledger_commit(f->span, end, f->next_seq);
 	f->end = end;
 	f->span = NULL;
-	return f->routing->stopping ? -ESHUTDOWN : 0;
+	return f->routing->stopping || f->gave_up ? -ESHUTDOWN : 0;
 }
 
 int span_end(struct feed *f, uint64_t end)
@@ -156,17 +157,30 @@ static void say_where(const struct feed_origin *origin, uint64_t number, char *t
 		(void)snprintf(text, TROUBLE_ROOM, "%s:%llu", origin->file, (unsigned long long)number);
 }
 
-/* Waits while the dead letters have no room: a broken line is never dropped silently. */
-static void bury(struct feed *f, const struct dead_letter *letter)
+/* What had no room for so long is left: stopping, or run --once has waited long enough. */
+static bool gives_up(const struct feed *f, int64_t since_ms)
 {
-	while (dead_letters_add(f->routing->broken, letter) < 0) {
+	const struct routing *routing = f->routing;
+	if (routing->stopping)
+		return true;
+	if (!routing->once || clock_steady_ms() - since_ms < routing->once_wait_ms)
+		return false;
+	log_line(LOG_ERROR, NULL, "input %s had no room in %s for %lld s: what is left of it stays at the source",
+		f->input->name, dead_letters_path(routing->broken), (long long)(routing->once_wait_ms / 1000));
+	return true;
+}
+
+/* Waits while the dead letters have no room: a broken line is never dropped silently. One that was left is not counted: it comes again. */
+static void bury(struct feed *f, const struct dead_letter *letter, _Atomic uint64_t *counter)
+{
+	const int64_t since_ms = clock_steady_ms();
+	while (!f->gave_up && dead_letters_add(f->routing->broken, letter) < 0) {
 		log_limited(LOG_ERROR, NULL, "the dead letters are full or cannot be written: input %s waits", f->input->name);
-		if (f->routing->stopping) {
-			f->gave_up = true;
-			return;
-		}
-		(void)poll(NULL, 0, DEAD_LETTER_RETRY_MS);
+		f->gave_up = gives_up(f, since_ms);
+		if (!f->gave_up)
+			(void)poll(NULL, 0, DEAD_LETTER_RETRY_MS);
 	}
+	*counter += !f->gave_up;
 }
 
 static void broken_line(struct feed *f, struct view line, enum decode_result result, size_t at, const struct feed_origin *origin,
@@ -186,9 +200,8 @@ static void broken_line(struct feed *f, struct view line, enum decode_result res
 		.bytes = kept,
 		.bytes_total = cut ? line.len : 0,
 	};
-	f->counters.broken++;
 	log_limited(LOG_WARN, NULL, "%s: %s", where, reason);
-	bury(f, &letter);
+	bury(f, &letter, &f->counters.broken);
 }
 
 /* ---- lists ---- */
@@ -313,8 +326,8 @@ int64_t feed_chunk(struct feed *f, struct chunk *chunk, struct view bytes, uint6
 	return r;
 }
 
-/* A dead letter of the input in a span of its own; `redacted` of it are the bytes that it holds. */
-static int feed_letter(struct feed *f, struct dead_letter *letter, struct view redacted, uint64_t end)
+/* A dead letter of the input in a span of its own, counted; `redacted` of it are the bytes that it holds. */
+static int feed_letter(struct feed *f, struct dead_letter *letter, _Atomic uint64_t *counter, struct view redacted, uint64_t end)
 {
 	int r = -ESHUTDOWN;
 	(void)pthread_mutex_lock(&f->mutex);
@@ -322,7 +335,7 @@ static int feed_letter(struct feed *f, struct dead_letter *letter, struct view r
 		span_begin(f, NULL, end);
 		(void)redaction_line(&f->sorter.redaction, f->stretch.plan->config->redact, redacted, &letter->bytes,
 			f->stretch.counts.redacted);
-		bury(f, letter);
+		bury(f, letter, counter);
 		r = span_end(f, end);
 	}
 	(void)pthread_mutex_unlock(&f->mutex);
@@ -341,9 +354,8 @@ int feed_too_long(struct feed *f, struct view head, uint64_t bytes_total, uint64
 		.bytes_total = bytes_total,
 	};
 	f->counters.lines++;
-	f->counters.broken++;
 	log_limited(LOG_WARN, NULL, "%s: %s (%llu bytes)", where, letter.reason, (unsigned long long)bytes_total);
-	return feed_letter(f, &letter, head, end);
+	return feed_letter(f, &letter, &f->counters.broken, head, end);
 }
 
 int feed_gap(struct feed *f, const char *file, uint64_t bytes, const char *what, uint64_t end)
@@ -358,9 +370,8 @@ int feed_gap(struct feed *f, const char *file, uint64_t bytes, const char *what,
 		.where = file,
 		.bytes_total = bytes,
 	};
-	f->counters.gaps++;
 	log_line(LOG_ERROR, NULL, "input %s: %s %s", f->input->name, file, reason);
-	return feed_letter(f, &letter, VIEW(""), end);
+	return feed_letter(f, &letter, &f->counters.gaps, VIEW(""), end);
 }
 
 uint64_t feed_events(const struct feed *f)

@@ -44,6 +44,8 @@ struct routing {
 	const unsigned *leaders;        /* by number: that of the lane whose queue it uses (lane.h: group); mostly its own */
 	unsigned n_lanes;
 	_Atomic bool stopping;
+	bool once;                      /* run --once: for room in the dead letters an input waits for once_wait_ms at most */
+	int64_t once_wait_ms;
 	struct budget *budget;
 	struct dead_letters *broken;    /* of the inputs */
 	struct progress *progress;      /* NULL: none */
@@ -64,13 +66,13 @@ struct feed {
 	struct batch **pushes;          /* a lane: what its queue gets of the span */
 	struct patience patience;
 	struct span *span;
-	bool gave_up;                   /* stopping, while something had no room in the dead letters: its span stays open */
+	bool gave_up;                   /* something had no room in the dead letters, when it stopped or for too long: its span stays open */
 	struct feed_counters counters;
 
 	/* route_ahead.c */
 	struct ahead *ahead;            /* NULL: nothing was ever to be sorted ahead, or there is no thread for it */
 	bool ahead_tried;
-	bool left_some;                 /* stopping: a chunk was left to its source, and so must be what comes behind it */
+	bool left_some;                 /* stopping, or gave_up: a chunk was left to its source, and so must be what comes behind it */
 
 	/* route_join.c */
 	pthread_mutex_t mutex;          /* who routes has it */

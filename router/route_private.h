@@ -4,7 +4,10 @@
 
 /* The plan as it is now; the caller releases it. */
 struct plan *route_plan(struct routing *);
-/* A span of what is sorted between the two. `end` is its position in the source. -ESHUTDOWN: stopping; the span is over all the same. */
+/*
+ * A span of what is sorted between the two. `end` is its position in the source. -ESHUTDOWN: stopping, or given up; the span is over
+ * all the same.
+ */
 void span_begin(struct feed *, struct chunk *, uint64_t start); /* position where it starts */
 int span_end(struct feed *, uint64_t end);
 /* A span of a stretch that was sorted before: all of it before `end`, on from where the last one ended. */

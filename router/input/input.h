@@ -140,13 +140,14 @@ struct feed_origin {
 /*
  * Routes the whole lines (or single values) in `bytes`, which lie in `chunk` (held by the caller, who releases it after),
  * as the span that ends at position `end`. Waits where a lane without room must be waited for. Returns the number of
- * lines. -ESHUTDOWN: stopping; the span stays open.
+ * lines. -ESHUTDOWN: stopping, or what belongs into the dead letters had no room there for too long; the span stays open, and run()
+ * returns.
  */
 int64_t feed_chunk(struct feed *, struct chunk *, struct view bytes, uint64_t end, const struct feed_origin *);
 /*
  * feed_chunk for the chunks of a file, one behind the other: the chunk may be routed later, in its order, while the caller reads on.
  * Adds the number of its lines to origin->first_line then, so *origin, and what it points to, must stay until feed_catch_up; it has
- * no cluster. -ESHUTDOWN: stopping; the spans of this one and perhaps of some before stay open, and nothing more can be fed.
+ * no cluster. -ESHUTDOWN: as above; the spans of this one and perhaps of some before stay open, and nothing more can be fed.
  */
 int feed_ahead(struct feed *, struct chunk *, uint64_t end, struct feed_origin *);
 /* The same at once, behind all that is ahead: for who may have to wait for the next one. */

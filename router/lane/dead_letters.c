@@ -1,6 +1,7 @@
 /*
  * Threads: everything below `mutex` is under it. An fdatasync goes on outside it, so that it holds up no lane, but under
- * `syncing`: a second caller must not return before what the first has taken on is durable.
+ * `syncing`: a second caller must not return before what the first has taken on is durable. Only the file that is let go, since
+ * it was moved away, is synced under the mutex.
  */
 #include "router/lane/dead_letters.h"
 
@@ -23,16 +24,18 @@
 enum { PART_MAX = 64 * 1024, FOLDER_MODE = 0700, FILE_MODE = 0640 };
 
 struct dead_letters {
-	char *path;
-	int fd;
+	char *folder, *path;
 	uint64_t bytes_max;
 	pthread_mutex_t syncing;
 
 	pthread_mutex_t mutex;
+	int fd;            /* -1: none was opened yet */
+	dev_t device;
+	ino_t inode;
 	uint64_t size;     /* of whole lines */
+	uint64_t synced;   /* how much of it survives power loss */
+	uint64_t changes;  /* how often the path led to another file, or somebody cut this one */
 	uint64_t count;
-	bool torn;         /* a part of a line is behind `size` and could not be cut yet */
-	bool dirty;        /* written since the last sync */
 	int sync_failed;   /* -errno that stays: the kernel forgets what it could not write */
 };
 
@@ -43,25 +46,116 @@ static int open_failed(struct err *err, const char *path, int code)
 	return code;
 }
 
-/* Opens the file, cuts a torn line, and makes its name durable. */
-static int open_file(struct dead_letters *d, const char *folder)
+/* The file at the path, without a torn line and with a durable name: a descriptor, or -errno. */
+static int open_path(const struct dead_letters *d, struct stat *ret_st)
+{
+	uint64_t cut;
+	int r = io_make_folders(d->folder, FOLDER_MODE);
+	if (r < 0)
+		return r;
+	_close_ int fd = open(d->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
+	if (fd < 0)
+		return -errno;
+	r = tail_cut(fd, &cut);
+	if (r < 0 || (r = io_sync_folder(d->folder)) < 0)
+		return r;
+	return fstat(fd, ret_st) ? -errno : TAKE_FD(fd);
+}
+
+/* The size is not what was written here: somebody cut the file, or a write left a part of a line. What is whole counts. */
+static int measure(struct dead_letters *d)
 {
 	struct stat st;
 	uint64_t cut;
-	int r = io_make_folders(folder, FOLDER_MODE);
-	if (r < 0)
-		return r;
-	d->fd = open(d->path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, FILE_MODE);
-	if (d->fd < 0)
+	if (fstat(d->fd, &st))
 		return -errno;
-	r = tail_cut(d->fd, &cut);
-	if (r < 0 || (r = io_sync_folder(folder)) < 0)
+	if ((uint64_t)st.st_size == d->size)
+		return 0;
+	int r = tail_cut(d->fd, &cut);
+	if (r < 0)
 		return r;
 	if (fstat(d->fd, &st))
 		return -errno;
+	if ((uint64_t)st.st_size < d->size) {
+		d->synced = 0;
+		d->changes++;
+	}
 	d->size = (uint64_t)st.st_size;
-	d->dirty = cut > 0;
 	return 0;
+}
+
+static int copy(int from, uint64_t start, uint64_t end, int to)
+{
+	_free_ char *part = mem_zero(1, PART_MAX);
+	int r = 0;
+	while (r == 0 && start < end) {
+		ssize_t n = pread(from, part, end - start < PART_MAX ? end - start : PART_MAX, (off_t)start);
+		if (n < 0 && errno == EINTR)
+			continue;
+		r = n < 0 ? -errno : n == 0 ? -EIO : io_write(to, part, (size_t)n);
+		start += n > 0 ? (uint64_t)n : 0;
+	}
+	return r;
+}
+
+/* What a removed file held, and nobody had made durable, goes on in the new one, behind its `*size` bytes: all or nothing. */
+static int carry_over(struct dead_letters *d, int to, uint64_t *size)
+{
+	int r = measure(d);
+	const uint64_t len = d->size - d->synced;
+	if (r < 0 || !len)
+		return r;
+	if (len > d->bytes_max || *size > d->bytes_max - len)
+		return -ENOSPC;
+	r = copy(d->fd, d->synced, d->size, to);
+	if (r < 0)
+		(void)!ftruncate(to, (off_t)*size); /* else some are there twice */
+	else
+		*size += len;
+	return r;
+}
+
+/* Nothing that is not durable yet is let go with the file: it is made so, or goes on in the new one. */
+static int leave_file(struct dead_letters *d, int to, uint64_t *size)
+{
+	struct stat st;
+	if (d->synced == d->size)
+		return 0;
+	if (fstat(d->fd, &st))
+		return -errno;
+	if (st.st_nlink == 0)
+		return carry_over(d, to, size);
+	return fdatasync(d->fd) ? d->sync_failed = -errno : 0;
+}
+
+static int open_file(struct dead_letters *d)
+{
+	struct stat st;
+	_close_ int fd = open_path(d, &st);
+	if (fd < 0)
+		return fd;
+	uint64_t size = (uint64_t)st.st_size;
+	int r = leave_file(d, fd, &size);
+	if (r < 0)
+		return r;
+	if (d->fd >= 0)
+		(void)close(d->fd);
+	d->fd = TAKE_FD(fd);
+	d->device = st.st_dev;
+	d->inode = st.st_ino;
+	d->size = size;
+	d->synced = (uint64_t)st.st_size;
+	d->changes++;
+	return 0;
+}
+
+/* Is the path still this file, as long as it was written? Else what is there is opened, or made. */
+static int look(struct dead_letters *d)
+{
+	struct stat st;
+	if (stat(d->path, &st) || st.st_dev != d->device || st.st_ino != d->inode)
+		return open_file(d);
+	return measure(d);
 }
 
 int dead_letters_open(struct dead_letters **ret, const char *folder, const char *name, uint64_t bytes_max,
@@ -70,12 +164,13 @@ int dead_letters_open(struct dead_letters **ret, const char *folder, const char 
 	if (strchr(name, '/'))
 		return err_set(err, "a name with a slash in it cannot be a file: %s", name);
 	struct dead_letters *d = mem_zero(1, sizeof *d);
+	d->folder = mem_text(view_of(folder));
 	d->path = mem_textf("%s/%s.ndjson", folder, name);
 	d->bytes_max = bytes_max;
 	d->fd = -1;
 	(void)pthread_mutex_init(&d->syncing, NULL);
 	(void)pthread_mutex_init(&d->mutex, NULL);
-	int r = open_file(d, folder);
+	int r = open_file(d);
 	if (r < 0) {
 		(void)open_failed(err, d->path, r);
 		dead_letters_close(d);
@@ -95,6 +190,7 @@ void dead_letters_close(struct dead_letters *d)
 	}
 	(void)pthread_mutex_destroy(&d->mutex);
 	(void)pthread_mutex_destroy(&d->syncing);
+	free(d->folder);
 	free(d->path);
 	free(d);
 }
@@ -149,15 +245,14 @@ static struct view on_one_line(struct view event, struct buf *copy)
 /* All or nothing, under the mutex. */
 static int append(struct dead_letters *d, struct iovec *parts, int n, uint64_t len)
 {
-	if (d->torn && ftruncate(d->fd, (off_t)d->size))
-		return -errno;
-	d->torn = false;
+	int r = look(d);
+	if (r < 0)
+		return r;
 	if (len > d->bytes_max || d->size > d->bytes_max - len)
 		return -ENOSPC;
-	int r = io_writev(d->fd, parts, n);
-	d->dirty = true;
+	r = io_writev(d->fd, parts, n);
 	if (r < 0) {
-		d->torn = ftruncate(d->fd, (off_t)d->size) != 0;
+		(void)measure(d); /* cuts what it left; else the next look does */
 		return r;
 	}
 	d->size += len;
@@ -177,18 +272,48 @@ int dead_letters_add(struct dead_letters *d, const struct dead_letter *letter)
 	return r;
 }
 
+/* Under the mutex: a descriptor of its own of the file, for who lets the mutex go; -1 with 0 in `*ret`: nothing is to be synced. */
+static int take_unsynced(struct dead_letters *d, int *ret)
+{
+	*ret = d->sync_failed;
+	if (*ret == 0 && d->synced < d->size)
+		*ret = look(d);
+	if (*ret < 0 || d->synced == d->size)
+		return -1;
+	int fd = fcntl(d->fd, F_DUPFD_CLOEXEC, 0);
+	if (fd < 0)
+		*ret = -errno;
+	return fd;
+}
+
+/* Under the mutex: the first `size` bytes were synced. True: of a file that was let go or cut meanwhile, so it is to be done again. */
+static bool note_synced(struct dead_letters *d, uint64_t size, uint64_t changes, int *r)
+{
+	if (*r < 0)
+		d->sync_failed = *r;
+	else
+		*r = look(d);
+	if (*r < 0 || d->changes != changes)
+		return *r == 0;
+	d->synced = size;
+	return false;
+}
+
 int dead_letters_sync(struct dead_letters *d)
 {
+	bool again = true;
+	int r = 0;
 	(void)pthread_mutex_lock(&d->syncing);
-	(void)pthread_mutex_lock(&d->mutex);
-	int r = d->sync_failed;
-	bool dirty = d->dirty;
-	d->dirty = false;
-	(void)pthread_mutex_unlock(&d->mutex);
-	if (r == 0 && dirty && fdatasync(d->fd)) {
-		r = -errno;
+	while (again) {
 		(void)pthread_mutex_lock(&d->mutex);
-		d->sync_failed = r;
+		_close_ int fd = take_unsynced(d, &r);
+		const uint64_t size = d->size, changes = d->changes;
+		(void)pthread_mutex_unlock(&d->mutex);
+		if (fd < 0)
+			break;
+		r = fdatasync(fd) ? -errno : 0;
+		(void)pthread_mutex_lock(&d->mutex);
+		again = note_synced(d, size, changes, &r);
 		(void)pthread_mutex_unlock(&d->mutex);
 	}
 	(void)pthread_mutex_unlock(&d->syncing);

@@ -1,5 +1,6 @@
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -292,6 +293,230 @@ static void threads_do_not_mix_their_lines(void **state)
 	dead_letters_close(d);
 }
 
+/* ---- the file is moved, removed or cut while it is open ---- */
+
+static const struct dead_letter small = { .reason = "r", .code = "c", .is_json = true, .bytes = { "{\"a\":1}", 7 } };
+
+/* -1: the file is not there. All of them are whole. */
+static int lines_of(const char *path)
+{
+	cleanup(buf_finish) struct buf content = { 0 };
+	int n = 0;
+	if (io_read_whole(path, NO_LIMIT, &content) < 0)
+		return -1;
+	for (const char *at = buf_text(&content), *newline; *at; at = newline + 1, n++) {
+		newline = strchr(at, '\n');
+		assert_non_null(newline);
+		cleanup(json_decrefp) json_t *line = json_loadb(at, (size_t)(newline - at), 0, NULL);
+		assert_non_null(line);
+	}
+	return n;
+}
+
+static void add_some(struct dead_letters *d, int n)
+{
+	while (n--)
+		assert_int_equal(dead_letters_add(d, &small), 0);
+}
+
+static int fill(struct dead_letters *d)
+{
+	int n = 0, r;
+	while ((r = dead_letters_add(d, &small)) == 0)
+		n++;
+	assert_int_equal(r, -ENOSPC);
+	return n;
+}
+
+static void behind_a_moved_file_a_new_one_begins(void **state)
+{
+	struct dead_letters *d = open_letters(".", "moved", NO_LIMIT);
+	_free_ char *moved = mem_textf("%s/moved.1", folder);
+	(void)state;
+	add_some(d, 2); /* not yet synced: that is done before it is let go */
+	assert_int_equal(rename(dead_letters_path(d), moved), 0);
+	add_some(d, 3);
+	assert_int_equal(lines_of(moved), 2);
+	assert_int_equal(lines_of(dead_letters_path(d)), 3);
+	assert_int_equal(dead_letters_sync(d), 0);
+	assert_int_equal(dead_letters_count(d), 5);
+	dead_letters_close(d);
+	assert_int_equal(lines_of(moved), 2);
+}
+
+static void what_was_not_synced_outlives_its_file(void **state)
+{
+	struct dead_letters *d = open_letters(".", "removed", NO_LIMIT);
+	const char *path = dead_letters_path(d);
+	(void)state;
+	add_some(d, 3);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(dead_letters_sync(d), 0);
+	assert_int_equal(lines_of(path), 3);
+	/* What was synced went with the file. */
+	add_some(d, 2);
+	assert_int_equal(unlink(path), 0);
+	add_some(d, 2);
+	assert_int_equal(lines_of(path), 4);
+	assert_int_equal(dead_letters_sync(d), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(dead_letters_sync(d), 0);
+	assert_int_equal(lines_of(path), -1);
+	add_some(d, 1);
+	assert_int_equal(lines_of(path), 1);
+	assert_int_equal(dead_letters_count(d), 8);
+	dead_letters_close(d);
+}
+
+static void a_new_file_gets_what_was_not_synced_behind_what_it_holds(void **state)
+{
+	struct dead_letters *d = open_letters(".", "replaced", NO_LIMIT);
+	const char *path = dead_letters_path(d);
+	(void)state;
+	add_some(d, 2);
+	assert_int_equal(io_replace(path, VIEW("{\"a\":1}\n{\"a\":2}\n{\"to"), 0600), 0);
+	assert_int_equal(dead_letters_sync(d), 0);
+	assert_int_equal(lines_of(path), 4);
+	add_some(d, 1);
+	assert_int_equal(lines_of(path), 5);
+	dead_letters_close(d);
+}
+
+/* Nobody may take them for durable until they are; once there is a place again, they are. */
+static void without_a_new_file_the_sync_fails(void **state)
+{
+	struct dead_letters *d = open_letters("gone", "x", NO_LIMIT);
+	_free_ char *sub = mem_textf("%s/gone", folder);
+	(void)state;
+	add_some(d, 2);
+	assert_int_equal(unlink(dead_letters_path(d)), 0);
+	assert_int_equal(rmdir(sub), 0);
+	assert_int_equal(io_replace(sub, VIEW("in the way"), 0600), 0);
+	assert_int_equal(dead_letters_sync(d), -ENOTDIR);
+	assert_int_equal(dead_letters_add(d, &small), -ENOTDIR);
+	assert_int_equal(dead_letters_sync(d), -ENOTDIR);
+	assert_int_equal(unlink(sub), 0);
+	assert_int_equal(dead_letters_sync(d), 0);
+	assert_int_equal(lines_of(dead_letters_path(d)), 2);
+	assert_int_equal(dead_letters_count(d), 2);
+	dead_letters_close(d);
+}
+
+/* The same where the new file has no room for them: what was written of them there is taken back. */
+static void without_room_in_the_new_file_the_sync_fails(void **state)
+{
+	struct dead_letters *d = open_letters(".", "no-room", 1000);
+	const char *path = dead_letters_path(d);
+	_free_ char *full = mem_textf("%s/full-one", folder);
+	(void)state;
+	const int n = fill(d);
+	assert_int_equal(dead_letters_sync(d), 0);
+	assert_int_equal(rename(path, full), 0);
+	add_some(d, 2);
+	assert_int_equal(rename(full, path), 0); /* over what was not synced */
+	assert_int_equal(dead_letters_sync(d), -ENOSPC);
+	assert_int_equal(dead_letters_add(d, &small), -ENOSPC);
+	assert_int_equal(lines_of(path), n);
+	assert_int_equal(truncate(path, 0), 0);
+	assert_int_equal(dead_letters_sync(d), 0);
+	assert_int_equal(lines_of(path), 2);
+	assert_int_equal(fill(d), n - 2);
+	dead_letters_close(d);
+}
+
+static void a_full_file_that_is_cleared_takes_letters_again(void **state)
+{
+	struct dead_letters *d = open_letters(".", "cleared", 1000);
+	const char *path = dead_letters_path(d);
+	_free_ char *moved = mem_textf("%s/cleared.1", folder);
+	(void)state;
+	const int n = fill(d);
+	assert_int_equal(dead_letters_sync(d), 0);
+	assert_int_equal(truncate(path, 0), 0);
+	assert_int_equal(fill(d), n);
+	assert_int_equal(lines_of(path), n);
+	assert_int_equal(dead_letters_sync(d), 0);
+	assert_int_equal(rename(path, moved), 0);
+	assert_int_equal(fill(d), n);
+	assert_int_equal(lines_of(moved), n);
+	assert_int_equal(dead_letters_sync(d), 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(fill(d), n);
+	assert_int_equal(lines_of(path), n);
+	assert_int_equal(dead_letters_count(d), 4 * n);
+	dead_letters_close(d);
+}
+
+static void a_file_cut_within_a_line_stays_one_of_whole_lines(void **state)
+{
+	struct dead_letters *d = open_letters(".", "cut", NO_LIMIT);
+	const char *path = dead_letters_path(d);
+	struct stat st;
+	(void)state;
+	add_some(d, 3);
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(truncate(path, st.st_size - 5), 0);
+	add_some(d, 1);
+	assert_int_equal(lines_of(path), 3);
+	/* What is left of it is made durable anew, and goes on in a new file where that was not done. */
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(dead_letters_sync(d), 0);
+	assert_int_equal(lines_of(path), 3);
+	dead_letters_close(d);
+}
+
+static void *sync_many(void *pointer)
+{
+	for (int i = 0; i < 50; i++)
+		assert_int_equal(dead_letters_sync(pointer), 0);
+	return NULL;
+}
+
+/* While threads write and sync. */
+static void moving_loses_nothing(void **state)
+{
+	enum { MOVES = 30 };
+	pthread_t threads[3];
+	struct dead_letters *d = open_letters(".", "moves", NO_LIMIT);
+	int lines = 0;
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, i ? add_many : sync_many, d), 0);
+	for (int i = 0; i < MOVES; i++) {
+		_free_ char *moved = mem_textf("%s/moves.%d", folder, i);
+		(void)rename(dead_letters_path(d), moved);
+		(void)poll(NULL, 0, 1);
+	}
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	for (int i = 0; i <= MOVES; i++) {
+		_free_ char *moved = mem_textf("%s/moves.%d", folder, i);
+		int n = lines_of(i < MOVES ? moved : dead_letters_path(d));
+		lines += n > 0 ? n : 0;
+	}
+	assert_int_equal(lines, 200);
+	dead_letters_close(d);
+}
+
+static void removing_loses_nothing_that_was_not_synced(void **state)
+{
+	pthread_t threads[2];
+	struct dead_letters *d = open_letters(".", "removes", NO_LIMIT);
+	(void)state;
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, add_many, d), 0);
+	for (int i = 0; i < 30; i++) {
+		(void)unlink(dead_letters_path(d));
+		(void)poll(NULL, 0, 1);
+	}
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(pthread_join(threads[i], NULL), 0);
+	(void)unlink(dead_letters_path(d));
+	assert_int_equal(dead_letters_sync(d), 0);
+	assert_int_equal(lines_of(dead_letters_path(d)), 200);
+	dead_letters_close(d);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -304,6 +529,15 @@ int main(void)
 		cmocka_unit_test(a_full_disk_leaves_whole_lines),
 		cmocka_unit_test(bad_places_are_refused),
 		cmocka_unit_test(threads_do_not_mix_their_lines),
+		cmocka_unit_test(behind_a_moved_file_a_new_one_begins),
+		cmocka_unit_test(what_was_not_synced_outlives_its_file),
+		cmocka_unit_test(a_new_file_gets_what_was_not_synced_behind_what_it_holds),
+		cmocka_unit_test(without_a_new_file_the_sync_fails),
+		cmocka_unit_test(without_room_in_the_new_file_the_sync_fails),
+		cmocka_unit_test(a_full_file_that_is_cleared_takes_letters_again),
+		cmocka_unit_test(a_file_cut_within_a_line_stays_one_of_whole_lines),
+		cmocka_unit_test(moving_loses_nothing),
+		cmocka_unit_test(removing_loses_nothing_that_was_not_synced),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }

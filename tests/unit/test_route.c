@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include "router/base/buf.h"
+#include "router/base/clock.h"
 #include "router/lane/chunk.h"
 #include "router/lane/dead_letters.h"
 #include "tests/unit/route_rig.h"
@@ -56,6 +57,44 @@ static void a_broken_line_without_room_stays_at_the_source(void **state)
 	assert_int_equal(ledger_positions(r.feed->ledger, NULL), 0);
 	assert_int_equal(feed(&r, EVENT "\n"), -ESHUTDOWN);
 	assert_int_equal(ledger_positions(r.feed->ledger, NULL), 0);
+	route_rig_teardown(&r);
+}
+
+/* run --once ends by itself: it waits for room no longer than for a lane, and once for all lines. */
+static void a_broken_line_without_room_ends_an_input_that_does_not_wait_for_ever(void **state)
+{
+	struct route_rig r;
+	(void)state;
+	route_rig_setup(&r, 1);
+	r.routing.once = true;
+	r.routing.once_wait_ms = 700;
+	int64_t start = clock_steady_ms();
+	assert_int_equal(feed(&r, EVENT "\n" EVENT "\nbroken\nbroken\n" LIST "\nbroken\n"), -ESHUTDOWN);
+	int64_t took = clock_steady_ms() - start;
+	assert_true(took >= 700 && took < 60000);
+	assert_int_equal(ledger_positions(r.feed->ledger, NULL), 0);
+	assert_int_equal(feed_broken(r.feed), 0); /* counted when it comes again */
+	/* What comes behind it would be passed with it, room or none. */
+	struct feed_origin origin = { .file = "f", .first_line = 1 };
+	assert_int_equal(feed(&r, EVENT "\n"), -ESHUTDOWN);
+	assert_int_equal(feed_too_long(r.feed, VIEW("{"), 2000, r.fed, &origin), -ESHUTDOWN);
+	assert_int_equal(feed_gap(r.feed, "f", 1, "vanished", r.fed), -ESHUTDOWN);
+	assert_int_equal(ledger_positions(r.feed->ledger, NULL), 0);
+	assert_false(r.routing.stopping); /* the others go on */
+	route_rig_teardown(&r);
+}
+
+static void a_lost_file_without_room_ends_it_too(void **state)
+{
+	struct route_rig r;
+	(void)state;
+	route_rig_setup(&r, 1);
+	r.routing.once = true; /* and waits not at all */
+	assert_int_equal(feed(&r, EVENT "\n"), 1);
+	const uint64_t before = r.fed;
+	assert_int_equal(feed_gap(r.feed, "f", 1, "vanished", r.fed + 1), -ESHUTDOWN);
+	assert_int_equal(ledger_positions(r.feed->ledger, NULL), before);
+	assert_int_equal(r.feed->counters.gaps, 0);
 	route_rig_teardown(&r);
 }
 
@@ -210,6 +249,8 @@ int main(void)
 		cmocka_unit_test(what_is_routed_is_settled),
 		cmocka_unit_test(a_list_that_a_stop_left_stays_at_the_source),
 		cmocka_unit_test(a_broken_line_without_room_stays_at_the_source),
+		cmocka_unit_test(a_broken_line_without_room_ends_an_input_that_does_not_wait_for_ever),
+		cmocka_unit_test(a_lost_file_without_room_ends_it_too),
 		cmocka_unit_test(counts_by_rule_outlive_a_reload_of_the_same_policy),
 		cmocka_unit_test(parts_wait_for_each_other),
 		cmocka_unit_test(parts_without_the_others_leave_at_the_end),
