@@ -246,6 +246,23 @@ static void parts_without_the_others_leave_at_the_end(void **state)
 	route_rig_teardown(&r);
 }
 
+/* What memory_max lets be held is the start's: a changed one takes a restart. */
+static void parts_wait_as_the_start_said(void **state)
+{
+	struct route_rig r;
+	uint64_t position = 0;
+	(void)state;
+	route_rig_setup(&r, 1 << 20);
+	struct config changed = r.config;
+	changed.memory_max = 4;
+	assert_string_equal(adopt(&r, &changed), "");
+	assert_int_equal(feed_at(&r, PART("u", "0", "2"), &position), 1);
+	assert_int_equal(feed_at(&r, PART("u", "1", "2"), &position), 1);
+	assert_int_equal(r.feed->counters.unjoined, 0);
+	assert_int_equal(r.feed->counters.joined, 1);
+	route_rig_teardown(&r);
+}
+
 /* No input, no line: time alone lets it go. */
 static void parts_without_the_others_leave_in_time(void **state)
 {
@@ -298,6 +315,7 @@ int main(void)
 		cmocka_unit_test(no_plan_takes_a_class_from_an_output),
 		cmocka_unit_test(no_plan_has_a_lane_that_does_not_run),
 		cmocka_unit_test(parts_wait_for_each_other),
+		cmocka_unit_test(parts_wait_as_the_start_said),
 		cmocka_unit_test(parts_without_the_others_leave_at_the_end),
 		cmocka_unit_test(parts_without_the_others_leave_in_time),
 		cmocka_unit_test(parts_of_other_clusters_do_not_wait),
