@@ -181,7 +181,7 @@ static const struct setting rows[] = {
 		.offset = offsetof(struct config, data_access),
 		.help = "Switches each of the Data Access classes (`ADMIN_READ`, `DATA_READ`, `DATA_WRITE`) on or off, or "
 			"exempts users and groups from it, by their exact names. All are on where unsaid. "
-			"`ADMIN_ACTIVITY` cannot be switched off.",
+			"`ADMIN_ACTIVITY` cannot be switched off. A class that was off at the start takes a restart to be on.",
 		.read = variant_read_data_access,
 		.finish = variant_finish_data_access,
 		.type_text = "map: CLASS: on, off or {exempt: [USER, ...], exempt_groups: [GROUP, ...]}",

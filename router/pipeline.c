@@ -239,6 +239,8 @@ static int make_plan(struct pipeline *p, struct err *err)
 	else
 		problems_print(&problems); /* warnings: what a policy says and nobody will do */
 	problems_finish(&problems);
+	if (r == 0)
+		p->routing.started = plan_hold(p->routing.plan);
 	return r;
 }
 
@@ -491,6 +493,7 @@ void pipeline_end(struct pipeline *p)
 	resume_end(p);
 	checkpoint_close(p->checkpoint);
 	plan_release(p->routing.plan);
+	plan_release(p->routing.started);
 	budget_destroy(p->budget);
 	(void)pthread_mutex_destroy(&p->routing.plan_mutex);
 	if (p->signal_fd >= 0) {

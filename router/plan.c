@@ -165,19 +165,50 @@ static void adopt_drops(struct plan_policy *reloaded, const struct plan_policy *
 	reloaded->drops->references++;
 }
 
-int plan_adopt(struct plan *reloaded, const struct plan *running, const char **ret_missing)
+static bool has_output(const struct config *c, const char *name)
+{
+	for (size_t i = 0; i < c->n_outputs; i++)
+		if (strcmp(c->outputs[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+/* Nothing but data_access, which counts what it drops, takes a class from an output that runs. */
+static int check_all_fed(const struct plan *reloaded, const struct plan *started, struct err *err)
+{
+	for (unsigned i = 0; i < started->n_lanes; i++) {
+		const struct plan_lane *lane = &started->lanes[i];
+		if (reloaded->config->data_access.off[lane->class_] || find_lane(reloaded, lane))
+			continue;
+		if (!has_output(reloaded->config, lane->output->name))
+			return err_set(err, "there is no output %s any more", lane->output->name);
+		return err_set(err, "output %s gets no %s any more", lane->output->name, audit_class_name(lane->class_));
+	}
+	return 0;
+}
+
+static int adopt_lanes(struct plan *reloaded, const struct plan *started, struct err *err)
 {
 	for (unsigned i = 0; i < reloaded->n_lanes; i++) {
 		struct plan_lane *lane = &reloaded->lanes[i];
-		const struct plan_lane *same = find_lane(running, lane);
-		if (!same) {
-			*ret_missing = lane->output->name;
-			return -ENOENT;
-		}
+		const struct plan_lane *same = find_lane(started, lane);
+		if (!same)
+			return err_set(err, "output %s gets %s, which it did not get at the start", lane->output->name,
+				audit_class_name(lane->class_));
 		lane->number = same->number;
 		lane->key = same->key;
 		lane->max_event_bytes = same->max_event_bytes;
 	}
+	return 0;
+}
+
+int plan_adopt(struct plan *reloaded, const struct plan *started, const struct plan *running, struct err *err)
+{
+	int r = check_all_fed(reloaded, started, err);
+	if (r == 0)
+		r = adopt_lanes(reloaded, started, err);
+	if (r < 0)
+		return r;
 	adopt_drops(&reloaded->policy, &running->policy);
 	for (size_t i = 0; i < reloaded->config->n_outputs; i++)
 		for (size_t j = 0; j < running->config->n_outputs; j++)

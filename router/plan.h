@@ -52,11 +52,12 @@ struct plan {
 
 int plan_create(struct plan **ret_plan, const struct config *, struct problems *);
 /*
- * Gives a reloaded plan's lanes the numbers that the running ones have, and what of them only a restart changes; a policy that
- * means what it meant goes on counting what its rules drop, a changed one begins at 0, since its rules are others. -ENOENT: it
- * has a lane that does not run; *ret_missing is its output's name.
+ * Gives a reloaded plan's lanes the numbers that they have in the plan of the start, whose lanes are those that run, and what of
+ * them only a restart changes; a policy that means what it means in the running plan goes on counting what its rules drop, a
+ * changed one begins at 0, since its rules are others. -EINVAL: the plan has a lane that does not run, or lacks one that runs
+ * and whose class data_access leaves on; `err` names the output.
  */
-int plan_adopt(struct plan *reloaded, const struct plan *running, const char **ret_missing);
+int plan_adopt(struct plan *reloaded, const struct plan *started, const struct plan *running, struct err *err);
 /* Adds these n_by_rule counts to what the policies dropped. */
 void plan_count_drops(const struct plan *, const uint64_t *by_rule);
 struct plan *plan_hold(struct plan *);

@@ -19,13 +19,13 @@ void pipeline_reload(struct pipeline *p)
 	struct config *config = NULL;
 	struct plan *plan = NULL;
 	struct buf changed = { 0 };
-	const char *missing = NULL;
+	struct err misfit = { 0 };
 	int r = config_load(&config, p->config->path, &problems);
 	if (r == 0)
 		r = plan_create(&plan, config, &problems);
 	if (r == 0) {
 		plan->owned = config;
-		r = plan_adopt(plan, p->routing.plan, &missing);
+		r = plan_adopt(plan, p->routing.started, p->routing.plan, &misfit);
 	} else {
 		config_close(config);
 	}
@@ -33,8 +33,8 @@ void pipeline_reload(struct pipeline *p)
 	problems_finish(&problems);
 	if (r == 0 && config_changes(p->config, config, &changed))
 		log_line(LOG_WARN, NULL, "reload: these keys take a restart: %s", buf_text(&changed));
-	if (missing)
-		log_line(LOG_ERROR, NULL, "reload: output %s gets a class that it did not get: that takes a restart", missing);
+	if (misfit.text[0])
+		log_line(LOG_ERROR, NULL, "reload: %s: that takes a restart", misfit.text);
 	if (r == 0) {
 		swap_plan(&p->routing, plan);
 		log_line(LOG_INFO, NULL, "reloaded %s", p->config->path);

@@ -39,7 +39,8 @@ struct feed_counters {
 /* What the feeds of a pipeline share. */
 struct routing {
 	pthread_mutex_t plan_mutex;
-	struct plan *plan;
+	struct plan *plan;              /* that runs; another thread than main has it from route_plan() */
+	struct plan *started;           /* of the start: its lanes are those that run */
 	struct lane **lanes;            /* by number */
 	const unsigned *leaders;        /* by number: that of the lane whose queue it uses (lane.h: group); mostly its own */
 	unsigned n_lanes;

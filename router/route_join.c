@@ -171,7 +171,7 @@ static bool start_holding(struct feed *f)
 {
 	if (f->join)
 		return true;
-	uint64_t bytes_max = f->routing->plan->config->memory_max / HELD_BYTES_PART;
+	uint64_t bytes_max = f->routing->started->config->memory_max / HELD_BYTES_PART;
 	struct join_limits limits = { HELD_PARTS_MAX, bytes_max && bytes_max < HELD_BYTES_MAX ? bytes_max : HELD_BYTES_MAX,
 		HELD_LINES_MAX, f->held_wait_ms };
 	f->join = join_create(&limits);

@@ -87,6 +87,7 @@ static void set_up(struct route_rig *r, uint64_t dead_letters_max, unsigned n_la
 	(void)pthread_mutex_init(&r->routing.plan_mutex, NULL);
 	assert_int_equal(plan_create(&r->routing.plan, &r->config, &problems), 0);
 	assert_int_equal(r->routing.plan->n_lanes, n_lanes);
+	r->routing.started = plan_hold(r->routing.plan);
 	assert_int_equal(budget_create(&r->routing.budget, BUDGET_BYTES), 0);
 	assert_int_equal(dead_letters_open(&r->routing.broken, r->folder, "inputs", dead_letters_max, &err), 0);
 	r->routing.n_lanes = n_lanes;
@@ -121,6 +122,7 @@ void route_rig_teardown(struct route_rig *r)
 	feed_destroy(r->feed);
 	dead_letters_close(r->routing.broken);
 	plan_release(r->routing.plan);
+	plan_release(r->routing.started);
 	assert_int_equal(budget_used(r->routing.budget), 0);
 	budget_destroy(r->routing.budget);
 	(void)pthread_mutex_destroy(&r->routing.plan_mutex);

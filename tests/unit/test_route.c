@@ -111,9 +111,9 @@ static void reload(struct route_rig *r)
 {
 	struct problems problems = { 0 };
 	struct plan *plan, *before = r->routing.plan;
-	const char *missing;
+	struct err err;
 	assert_int_equal(plan_create(&plan, &r->config, &problems), 0);
-	assert_int_equal(plan_adopt(plan, before, &missing), 0);
+	assert_int_equal(plan_adopt(plan, r->routing.started, before, &err), 0);
 	r->routing.plan = plan;
 	plan_release(before);
 	problems_finish(&problems);
@@ -137,6 +137,89 @@ static void counts_by_rule_outlive_a_reload_of_the_same_policy(void **state)
 	reload(&r);
 	assert_int_equal(r.routing.plan->policy.drops->by_rule[0], 0);
 	free(r.config.policy);
+	route_rig_teardown(&r);
+}
+
+/* The error's text; "" where the plan of this configuration took the running one's place. */
+static const char *adopt(struct route_rig *r, const struct config *config)
+{
+	static struct err err;
+	struct problems problems = { 0 };
+	struct plan *plan, *before = r->routing.plan;
+	err = (struct err){ 0 };
+	assert_int_equal(plan_create(&plan, config, &problems), 0);
+	int result = plan_adopt(plan, r->routing.started, before, &err);
+	assert_int_equal(result, err.text[0] ? -EINVAL : 0);
+	if (result == 0)
+		r->routing.plan = plan;
+	plan_release(result == 0 ? before : plan);
+	problems_finish(&problems);
+	return err.text;
+}
+
+static void a_class_that_is_off_may_come_back_to_its_lane(void **state)
+{
+	struct route_rig r;
+	(void)state;
+	route_rig_setup_lanes(&r, 1 << 20, NULL);
+	struct config off = r.config, none = r.config;
+	off.data_access.off[ADMIN_READ] = true;
+	for (int i = 0; i < 2; i++) {
+		assert_string_equal(adopt(&r, &off), "");
+		assert_int_equal(r.routing.plan->n_lanes, AUDIT_CLASSES - 1);
+		for (unsigned k = 0; k < r.routing.plan->n_lanes; k++)
+			assert_int_equal(r.routing.plan->lanes[k].number, r.routing.plan->lanes[k].class_);
+		assert_string_equal(adopt(&r, &r.config), "");
+		assert_int_equal(r.routing.plan->lanes[ADMIN_READ].number, ADMIN_READ);
+	}
+	/* With all of its classes an output may go, too. */
+	none.n_outputs = 0;
+	assert_string_equal(adopt(&r, &none), "there is no output out any more");
+	for (enum audit_class c = 0; c < AUDIT_CLASSES; c++)
+		none.data_access.off[c] = true;
+	assert_string_equal(adopt(&r, &none), "");
+	assert_string_equal(adopt(&r, &r.config), "");
+	route_rig_teardown(&r);
+}
+
+static void no_plan_takes_a_class_from_an_output(void **state)
+{
+	struct route_rig r;
+	(void)state;
+	route_rig_setup_lanes(&r, 1 << 20, NULL);
+	struct config changed = r.config, renamed = r.config;
+	struct config_output narrow = r.output, other = r.output;
+	narrow.common.classes_said = true;
+	narrow.common.classes = AUDIT_CLASSES_ALL & ~(1u << DATA_READ);
+	changed.outputs = &narrow;
+	other.name = (char *)"other";
+	renamed.outputs = &other;
+	const struct plan *before = r.routing.plan;
+	assert_string_equal(adopt(&r, &changed), "output out gets no DATA_READ any more");
+	assert_string_equal(adopt(&r, &renamed), "there is no output out any more");
+	assert_ptr_equal(r.routing.plan, before);
+	/* Also where the class was off in between, and its lane in no plan. */
+	changed.data_access.off[DATA_READ] = true;
+	assert_string_equal(adopt(&r, &changed), "");
+	changed.data_access.off[DATA_READ] = false;
+	assert_string_equal(adopt(&r, &changed), "output out gets no DATA_READ any more");
+	assert_string_equal(adopt(&r, &r.config), "");
+	route_rig_teardown(&r);
+}
+
+static void no_plan_has_a_lane_that_does_not_run(void **state)
+{
+	struct route_rig r;
+	(void)state;
+	route_rig_setup_lanes(&r, 1 << 20, NULL);
+	struct config more = r.config;
+	struct config_output two[] = { r.output, r.output };
+	two[1].name = (char *)"new";
+	more.outputs = two;
+	more.n_outputs = 2;
+	const struct plan *before = r.routing.plan;
+	assert_string_equal(adopt(&r, &more), "output new gets ADMIN_ACTIVITY, which it did not get at the start");
+	assert_ptr_equal(r.routing.plan, before);
 	route_rig_teardown(&r);
 }
 
@@ -202,6 +285,23 @@ static void parts_without_the_others_leave_at_the_end(void **state)
 	route_rig_teardown(&r);
 }
 
+/* What memory_max lets be held is the start's: a changed one takes a restart. */
+static void parts_wait_as_the_start_said(void **state)
+{
+	struct route_rig r;
+	uint64_t position = 0;
+	(void)state;
+	route_rig_setup(&r, 1 << 20);
+	struct config changed = r.config;
+	changed.memory_max = 4;
+	assert_string_equal(adopt(&r, &changed), "");
+	assert_int_equal(feed_at(&r, PART("u", "0", "2"), &position), 1);
+	assert_int_equal(feed_at(&r, PART("u", "1", "2"), &position), 1);
+	assert_int_equal(r.feed->counters.unjoined, 0);
+	assert_int_equal(r.feed->counters.joined, 1);
+	route_rig_teardown(&r);
+}
+
 /* No input, no line: time alone lets it go. */
 static void parts_without_the_others_leave_in_time(void **state)
 {
@@ -252,7 +352,11 @@ int main(void)
 		cmocka_unit_test(a_broken_line_without_room_ends_an_input_that_does_not_wait_for_ever),
 		cmocka_unit_test(a_lost_file_without_room_ends_it_too),
 		cmocka_unit_test(counts_by_rule_outlive_a_reload_of_the_same_policy),
+		cmocka_unit_test(a_class_that_is_off_may_come_back_to_its_lane),
+		cmocka_unit_test(no_plan_takes_a_class_from_an_output),
+		cmocka_unit_test(no_plan_has_a_lane_that_does_not_run),
 		cmocka_unit_test(parts_wait_for_each_other),
+		cmocka_unit_test(parts_wait_as_the_start_said),
 		cmocka_unit_test(parts_without_the_others_leave_at_the_end),
 		cmocka_unit_test(parts_without_the_others_leave_in_time),
 		cmocka_unit_test(parts_of_other_clusters_do_not_wait),

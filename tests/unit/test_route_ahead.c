@@ -223,7 +223,7 @@ static void what_is_ahead_at_a_reload_goes_by_the_new_plan(void **state)
 	struct problems problems = { 0 };
 	struct buf text = { 0 };
 	struct plan *plan;
-	const char *missing;
+	struct err err;
 	(void)state;
 	route_rig_setup_lanes(&w.rig, 1 << 20, NULL);
 	add_lines(&text, &random, CHUNK_BYTES, PLAIN, 1);
@@ -232,7 +232,7 @@ static void what_is_ahead_at_a_reload_goes_by_the_new_plan(void **state)
 	changed.data_access.off[ADMIN_READ] = true;
 	assert_int_equal(plan_create(&plan, &changed, &problems), 0);
 	struct plan *old = w.rig.routing.plan;
-	assert_int_equal(plan_adopt(plan, old, &missing), 0);
+	assert_int_equal(plan_adopt(plan, w.rig.routing.started, old, &err), 0);
 	w.rig.routing.plan = plan;
 	if (w.rig.feed->ahead)
 		assert_int_equal(route_rig_classified(&w.rig), 0); /* it waits to be routed, sorted or not */
