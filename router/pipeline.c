@@ -448,7 +448,7 @@ enum pipeline_result pipeline_run(struct pipeline *p)
 	}
 	if (!p->failed)
 		drain(p);
-	return p->failed ? PIPELINE_WRONG : PIPELINE_DONE;
+	return p->failed || !checkpoint_in_place(p->checkpoint) ? PIPELINE_WRONG : PIPELINE_DONE;
 }
 
 /* ---- end ---- */

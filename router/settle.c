@@ -73,11 +73,22 @@ static struct settlement *take_positions(struct pipeline *p, bool prompt_only)
 	return settlements;
 }
 
+/* What lies in a folder that was removed or moved away is safe from nothing: a webhook's clients, say, must not be told that it is. */
+static bool state_in_place(struct pipeline *p)
+{
+	if (checkpoint_in_place(p->checkpoint))
+		return true;
+	log_limited(LOG_ERROR, NULL, "state_dir %s was removed or moved: nothing counts as safe from here on; put it back, or start anew",
+		p->config->state_dir);
+	p->wrong = true;
+	return false;
+}
+
 /* The order matters at kill -9 and power loss: positions first, then what they stand for is made durable. */
 static bool sync_positions(struct pipeline *p, struct settlement *settlements)
 {
 	_free_ bool *durable = mem_zero(p->n_lanes, sizeof *durable);
-	if (!sync_all(p, durable))
+	if (!state_in_place(p) || !sync_all(p, durable))
 		return false;
 	for (size_t i = 0; i < p->config->n_inputs; i++)
 		if (settlements[i].lanes)

@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <jansson.h>
@@ -38,7 +39,7 @@ struct found {
 
 struct checkpoint {
 	int lock;
-	char *path;
+	char *path, *lock_path;
 	json_t *root, *inputs, *totals; /* the last two are inside the first */
 	bool changed;
 	struct found *found;
@@ -214,10 +215,10 @@ int checkpoint_open(struct checkpoint **ret_checkpoint, const char *state_dir, s
 	}
 	io_sync_parents(state_dir);
 	struct checkpoint *c = mem_zero(1, sizeof *c);
-	_free_ char *lock_path = mem_textf("%s/lock", state_dir);
+	c->lock_path = mem_textf("%s/lock", state_dir);
 	c->path = mem_textf("%s/checkpoint.json", state_dir);
 	c->lock = -1;
-	r = lock_file_take(&c->lock, lock_path, err);
+	r = lock_file_take(&c->lock, c->lock_path, err);
 	if (r == 0)
 		r = load(c, err);
 	if (r < 0) {
@@ -244,8 +245,16 @@ void checkpoint_close(struct checkpoint *c)
 	json_decref(c->root);
 	if (c->lock >= 0)
 		(void)close(c->lock);
+	free(c->lock_path);
 	free(c->path);
 	free(c);
+}
+
+bool checkpoint_in_place(const struct checkpoint *c)
+{
+	struct stat held, named;
+	return fstat(c->lock, &held) == 0 && stat(c->lock_path, &named) == 0 && held.st_dev == named.st_dev &&
+	       held.st_ino == named.st_ino;
 }
 
 int checkpoint_write(struct checkpoint *c)

@@ -52,6 +52,8 @@ struct checkpoint_input {
  */
 int checkpoint_open(struct checkpoint **ret_checkpoint, const char *state_dir, struct err *err);
 void checkpoint_close(struct checkpoint *); /* NULL is fine; gives the lock back */
+/* Is the folder still where it was opened, with the lock in it? Else the next start would find nothing of what is in it. */
+bool checkpoint_in_place(const struct checkpoint *);
 
 /* Of the run that wrote the file; 0: there is no file, or it does not say. */
 uint64_t checkpoint_run(const struct checkpoint *);

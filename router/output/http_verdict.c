@@ -18,6 +18,7 @@ enum http_verdict http_verdict_of_status(long status)
 	case 403:
 		return HTTP_AUTH;
 	case 408: /* timeout */
+	case 423: /* locked */
 	case 425: /* too early */
 	case 429: /* too many requests */
 		return HTTP_RETRY;
@@ -27,6 +28,7 @@ enum http_verdict http_verdict_of_status(long status)
 	case 405:
 	case 406: /* OpenSearch: not this Content-Type */
 	case 407: /* proxy */
+	case 410: /* gone: as 404 */
 	case 411:
 	case 415:
 	case 421:

@@ -152,3 +152,33 @@ outputs: {{ all: {{ type: file, path: 'all/{{class}}.ndjson' }} }}
     text = errors.read_text()
     assert text.count('is answered 401') < 20     # one a second and place, not one a request
     assert 'right-one' not in text and 'wrong-one' not in text
+
+
+def test_without_its_state_nothing_is_safe(router):
+    """A spool in a folder that was removed is gone with the process: a client must not be told otherwise. Put back, all goes on."""
+    port = free_port()
+    router.write('audit-router.yaml', f"""
+state_dir: state
+shutdown_wait: 100ms
+inputs: {{ api: {{ type: webhook, listen: '127.0.0.1:{port}' }} }}
+outputs: {{ dead: {{ type: http, url: 'http://127.0.0.1:1/', spool_after: 50ms }} }}
+""")
+    process = router.start('run', '-c', 'audit-router.yaml')
+    errors, state = router.folder / 'stderr', router.folder / 'state'
+
+    def post(number, timeout=PATIENCE_S):
+        try:
+            c = http.client.HTTPConnection('127.0.0.1', port, timeout=timeout)
+            c.request('POST', '/', event(number))
+            return c.getresponse().status
+        except (ConnectionError, TimeoutError):
+            return None
+    assert wait_for(lambda: post(0)) == 200
+    state.rename(router.folder / 'elsewhere')
+    assert post(1, timeout=2) != 200
+    wait_for(lambda: 'was removed or moved: nothing counts as safe' in errors.read_text(), errors.read_text)
+    router.folder.joinpath('elsewhere').rename(state)
+    assert wait_for(lambda: post(2)) == 200
+    state.rename(router.folder / 'elsewhere')
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(PATIENCE_S) == 1

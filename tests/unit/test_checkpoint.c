@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 #include <cmocka.h>
 
 #include "router/base/buf.h"
+#include "router/base/cleanup.h"
 #include "router/base/io.h"
 #include "router/lane/checkpoint.h"
 
@@ -325,6 +327,29 @@ static void no_folder_is_an_error_that_names_it(void **state)
 	(void)f;
 }
 
+static void a_folder_that_went_away_is_not_in_place(void **state)
+{
+	struct fixture *f = *state;
+	struct checkpoint *c = open_checkpoint(f);
+	_free_ char *lock = mem_textf("%s/lock", f->state_dir), *away = mem_textf("%s/away", f->folder);
+	assert_true(checkpoint_in_place(c));
+	assert_int_equal(rename(f->state_dir, away), 0);
+	assert_false(checkpoint_in_place(c));
+	assert_int_equal(mkdir(f->state_dir, 0700), 0);
+	assert_false(checkpoint_in_place(c));
+	int fd = open(lock, O_CREAT | O_WRONLY | O_CLOEXEC, 0600); /* another process began there */
+	assert_true(fd >= 0);
+	(void)close(fd);
+	assert_false(checkpoint_in_place(c));
+	assert_int_equal(unlink(lock), 0);
+	assert_int_equal(rmdir(f->state_dir), 0);
+	assert_int_equal(rename(away, f->state_dir), 0);
+	assert_true(checkpoint_in_place(c));
+	assert_int_equal(unlink(lock), 0);
+	assert_false(checkpoint_in_place(c));
+	checkpoint_close(c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -336,6 +361,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(what_is_wrong_is_said, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failed_write_leaves_the_old_one, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_folder_is_an_error_that_names_it, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_folder_that_went_away_is_not_in_place, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
