@@ -1,5 +1,8 @@
 #include "config/tables.h"
 
+#include <string.h>
+
+#include "classifiers/classifier.h"
 #include "config/keys.h"
 
 static const char *const guarantees[] = {
@@ -37,14 +40,25 @@ static const struct setting classifier_rows[] = {
 	{ .key = NULL },
 };
 
+static bool is_builtin(const char *name)
+{
+	for (const char *const *known = classifier_builtin_names; *known; known++)
+		if (strcmp(*known, name) == 0)
+			return true;
+	return false;
+}
+
 static void check_classifier(struct settings_reader *reader, const struct node *map, const void *values)
 {
 	const struct config_classifier *c = values;
 	const char *names[AUDIT_CLASSES + 1] = { 0 };
 	for (enum audit_class i = 0; i < AUDIT_CLASSES; i++)
 		names[i] = audit_class_name(i);
-	if (tree_get(map, "name") && c->file)
+	const struct node *name = tree_get(map, "name");
+	if (name && c->file)
 		settings_problem(reader, tree_get(map, "file"), "name and file exclude each other");
+	else if (name && c->name && !is_builtin(c->name))
+		keys_unknown(reader, name, "classifier", c->name, classifier_builtin_names);
 	for (size_t i = 0; i < c->override_.n; i++) {
 		const struct text_pair *pair = &c->override_.list[i];
 		enum audit_class ignored;
