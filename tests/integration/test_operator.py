@@ -47,7 +47,7 @@ outputs:
     errors = router.folder / 'stderr'
 
     # 4 classes less the one that is off, for each output: 6 lines
-    text = wait_for(lambda: asked_of(process, errors, len(lines), 6), errors.read_text)
+    text = wait_for(lambda: asked_of(process, errors, 160, 6), errors.read_text)
     classes = {c['class']: c for c in told(text, 'classified')[-4:]}
     accounts = told(text, 'account')[-6:]
     assert told(text, 'input')[-1] == {'input': 'log', 'lines': 163, 'events': 160, 'dead': 2, 'gaps': 0, 'troubles': 0}
@@ -59,14 +59,15 @@ outputs:
         assert a['received'] == a['delivered'] + a['dropped'] + a['dead'] + a['held']
 
 
-def asked_of(process, errors, lines, n):
-    """SIGUSR1, and what the log holds by now, once all of the input is in the sums."""
+def asked_of(process, errors, events, n):
+    """SIGUSR1, and what the log holds by now, once one answer is whole (a line an input, 4 classes, n accounts) and all is in its sums."""
     process.send_signal(signal.SIGUSR1)
     text = errors.read_text()
-    inputs, accounts = told(text, 'input'), told(text, 'account')
-    if not inputs or inputs[-1]['lines'] != lines or len(accounts) % n:
+    inputs, classes, accounts = told(text, 'input'), told(text, 'classified'), told(text, 'account')
+    if not inputs or len(classes) != 4 * len(inputs) or len(accounts) != n * len(inputs):
         return None
-    return text if accounts and not any(a['held'] for a in accounts[-n:]) else None
+    done = sum(c['events'] for c in classes[-4:]) == events and not any(a['held'] for a in accounts[-n:])
+    return text if done else None
 
 
 def test_a_service_says_what_it_runs(router):
