@@ -180,16 +180,22 @@ static void a_stalled_collector_is_given_up_after_timeout(void **state)
 	rig_end(&r);
 }
 
+/* The server does this to the first request. */
+static void start_with(struct rig *r, enum server_act first)
+{
+	rig_init(r);
+	r->server.steps[0] = (struct server_step){ first, 0, NULL };
+	r->server.n_steps = 1;
+	rig_start(r);
+}
+
 static void a_lost_answer_means_again_not_never(void **state)
 {
 	(void)state;
 	static const enum server_act acts[] = { SERVER_LOSE, SERVER_CUT_HEAD };
 	for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
 		struct rig r;
-		rig_init(&r);
-		r.server.steps[0] = (struct server_step){ acts[i], 0, NULL };
-		r.server.n_steps = 1;
-		rig_start(&r);
+		start_with(&r, acts[i]);
 		rig_push_events(&r, 10, 10);
 		rig_drain(&r);
 		assert_int_equal(r.server.n_bodies, 2);
@@ -205,10 +211,7 @@ static void what_follows_a_200_does_not_undo_it(void **state)
 	static const enum server_act acts[] = { SERVER_CUT_BODY, SERVER_ENDLESS_BODY, SERVER_BARE_HEAD };
 	for (size_t i = 0; i < sizeof acts / sizeof *acts; i++) {
 		struct rig r;
-		rig_init(&r);
-		r.server.steps[0] = (struct server_step){ acts[i], 0, NULL };
-		r.server.n_steps = 1;
-		rig_start(&r);
+		start_with(&r, acts[i]);
 		rig_push_events(&r, 1000, 10);
 		rig_push_events(&r, 10, 10);
 		rig_drain(&r);
