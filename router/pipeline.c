@@ -440,7 +440,7 @@ enum pipeline_result pipeline_run_once(struct pipeline *p)
 enum pipeline_result pipeline_run(struct pipeline *p)
 {
 	log_line(LOG_INFO, NULL, "audit-router %s runs %s: %zu inputs, %zu outputs, state in %s", AUDIT_ROUTER_VERSION, p->config->path,
-		p->config->n_inputs, p->config->n_outputs, p->config->state_dir ? p->config->state_dir : "no folder");
+		p->config->n_inputs, p->config->n_outputs, p->config->state_dir);
 	while (!p->failed && !wait_for_news(p)) {
 		settle_prompt(p);
 		settle_commits(p);

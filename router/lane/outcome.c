@@ -41,7 +41,6 @@ void lane_account(struct lane *l, const struct lane_counters *more)
 	c->delivered_events += more->delivered_events;
 	c->delivered_bytes += more->delivered_bytes;
 	c->dropped_events += more->dropped_events;
-	c->had_events += more->had_events;
 	c->dropped_bytes += more->dropped_bytes;
 	c->overflow_events += more->overflow_events;
 	c->dead_events += more->dead_events;
@@ -49,6 +48,7 @@ void lane_account(struct lane *l, const struct lane_counters *more)
 	c->memory_events += more->memory_events;
 	c->spooled_events += more->spooled_events;
 	c->retries += more->retries;
+	c->had_events += more->had_events;
 	(void)pthread_mutex_unlock(&l->accounts);
 }
 
