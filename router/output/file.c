@@ -19,6 +19,7 @@
 #include "router/lane/lane.h"
 #include "router/output/file_path.h"
 #include "router/output/file_table.h"
+#include "router/output/file_tails.h"
 #include "router/output/output.h"
 
 enum {
@@ -52,6 +53,7 @@ struct sink {
 	struct group group;
 	struct batch *batch; /* records [first, end) were taken, `left` of them have no outcome; NULL: none */
 	uint32_t first, end, left;
+	bool tails_cut; /* what a predecessor's crash left was looked for */
 	bool troubled;
 	int64_t retry_at_ms;
 	int backoff_ms;
@@ -221,14 +223,22 @@ static void deliver(struct sink *s, uint32_t n)
 
 /* ---- writing ---- */
 
-static void report_cut(struct sink *s, uint64_t cut)
+static void report_cut(void *context, const char *path, uint64_t cut)
 {
+	struct sink *s = context;
 	char text[TEXT_ROOM];
-	(void)snprintf(text, sizeof text, "%s ended in the middle of a line: %llu bytes cut", buf_text(&s->path),
-		(unsigned long long)cut);
+	(void)snprintf(text, sizeof text, "%s ended in the middle of a line: %llu bytes cut", path, (unsigned long long)cut);
 	lane_report(s->options.lane, text);
 	if (!s->troubled)
 		lane_report(s->options.lane, NULL);
+}
+
+/* Before the first write of all: a part of a line that this sink leaves is known to its table. */
+static void cut_tails(struct sink *s)
+{
+	if (!s->tails_cut)
+		file_tails_cut(s->own->path, s->options.class_, s->options.config, report_cut, s);
+	s->tails_cut = true;
 }
 
 static int write_group(struct sink *s)
@@ -239,7 +249,7 @@ static int write_group(struct sink *s)
 	if (r < 0)
 		return r;
 	if (cut)
-		report_cut(s, cut);
+		report_cut(s, buf_text(&s->path), cut);
 	r = file_table_append(s->table, file, s->group.parts, s->group.n_parts, &written);
 	uint32_t whole = r == 0 ? s->group.n : count_whole(s, written, &torn);
 	if (r < 0 && torn)
@@ -285,6 +295,7 @@ static uint32_t put(struct sink *s, struct batch *batch, uint32_t first)
 	uint32_t n = batch->n - first;
 	if (s->batch || !n)
 		return 0;
+	cut_tails(s);
 	s->batch = batch;
 	s->first = first;
 	s->end = batch->n;
@@ -295,6 +306,7 @@ static uint32_t put(struct sink *s, struct batch *batch, uint32_t first)
 
 static void wait_(struct sink *s, int timeout_ms)
 {
+	cut_tails(s);
 	if (!s->batch) {
 		output_wait_fd(s->options.wake_fd, timeout_ms);
 		return;

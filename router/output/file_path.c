@@ -81,6 +81,16 @@ static void add_time(struct buf *out, enum field field, int64_t received_us)
 		buf_addf(out, "%02u", hour);
 }
 
+/* So that glob(3) takes the text as it is. */
+static void add_escaped(struct buf *out, struct view text)
+{
+	for (size_t i = 0; i < text.len; i++) {
+		if (strchr("*?[\\", text.ptr[i]))
+			buf_add_byte(out, '\\');
+		buf_add_byte(out, text.ptr[i]);
+	}
+}
+
 void file_path_add(struct buf *out, const char *template, const struct file_path_values *values)
 {
 	enum field field;
@@ -94,6 +104,23 @@ void file_path_add(struct buf *out, const char *template, const struct file_path
 			add_name(out, field == CLUSTER ? values->cluster : values->input);
 		else
 			buf_add_view(out, text);
+	}
+}
+
+void file_path_add_pattern(struct buf *out, const char *template, const struct file_path_values *values)
+{
+	static const char date[] = "{[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9],unknown}", hour[] = "{[0-9][0-9],unknown}";
+	enum field field;
+	struct view text;
+	while (next_piece(&template, &field, &text)) {
+		if (field == CLASS)
+			buf_add_view(out, view_of(audit_class_lower(values->class_)));
+		else if (field == DATE || field == HOUR)
+			buf_add_view(out, view_of(field == DATE ? date : hour));
+		else if (field == CLUSTER || field == INPUT)
+			add_name(out, field == CLUSTER ? values->cluster : values->input);
+		else
+			add_escaped(out, text);
 	}
 }
 

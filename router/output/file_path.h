@@ -25,5 +25,7 @@ int file_path_check(const char *template, struct err *err);
 void file_path_add(struct buf *, const char *template, const struct file_path_values *);
 /* Only {class} is filled in: for people. */
 void file_path_add_class(struct buf *, const char *template, enum audit_class);
+/* Adds a pattern for glob(3) with GLOB_BRACE that takes the paths of these values at any time; received_us is not looked at. */
+void file_path_add_pattern(struct buf *, const char *template, const struct file_path_values *);
 /* The times, both ends included, that lead to the same path as this one. */
 void file_path_span(const char *template, int64_t received_us, int64_t *ret_first_us, int64_t *ret_last_us);

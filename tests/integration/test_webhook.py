@@ -688,6 +688,16 @@ def test_kill_loses_nothing_that_was_answered(hook):
     assert not [f'id-{i}' for first in good for i in range(first, first + 50) if not got[f'id-{i}']]
 
 
+def test_what_a_kill_left_of_an_event_goes_though_it_is_never_sent_again(hook, router):
+    out = router.folder / 'out'
+    out.mkdir()
+    (out / 'admin_read.log').write_bytes(b'{"a":1}\n{"kind":"E')
+    h = hook()
+    wait_for(lambda: (out / 'admin_read.log').read_bytes() == b'{"a":1}\n', h.errors)
+    wait_for(lambda: 'out/admin_read.log ended in the middle of a line: 10 bytes cut' in h.errors(), h.errors)
+    h.end()
+
+
 # ---- around it ----
 
 def test_once_is_a_usage_error(router):

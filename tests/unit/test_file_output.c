@@ -34,6 +34,8 @@ static const int64_t HOUR_US = 3600000000;
 struct fixture {
 	char own[64]; /* the struct of the settings, whatever it is called */
 	char *path;
+	struct config_input inputs[2];
+	struct config config;
 	struct config_output output;
 	struct budget *budget;
 	struct sink *sink;
@@ -54,10 +56,13 @@ static void fixture_open(struct fixture *f, const char *template)
 	*f = (struct fixture){ .wake_fd = eventfd(0, EFD_CLOEXEC), .path = io_join(folder, template) };
 	assert_true(output_file.settings->size <= sizeof f->own);
 	set(f, "path", &f->path, sizeof f->path);
+	f->inputs[0] = (struct config_input){ .name = (char *)"api" };
+	f->inputs[1] = (struct config_input){ .name = (char *)"hook", .cluster = (char *)"test" };
+	f->config = (struct config){ .cluster = (char *)"prod", .inputs = f->inputs, .n_inputs = 2 };
 	f->output.own = f->own;
 	f->output.ops = &output_file;
 	assert_int_equal(budget_create(&f->budget, 1 << 20), 0);
-	struct sink_options options = { .output = &f->output, .class_ = DATA_READ, .wake_fd = f->wake_fd,
+	struct sink_options options = { .config = &f->config, .output = &f->output, .class_ = DATA_READ, .wake_fd = f->wake_fd,
 		.open_bytes_max = 1 << 20 };
 	assert_int_equal(f->output.ops->open(&f->sink, &options, &err), 0);
 }
@@ -265,7 +270,8 @@ static void events_are_written_together(void **state)
 
 static void write_file(const char *name, struct view bytes)
 {
-	_free_ char *path = io_join(folder, name);
+	_free_ char *path = io_join(folder, name), *parent = mem_textf("%.*s", (int)(strrchr(path, '/') - path), path);
+	assert_int_equal(io_make_folders(parent, 0700), 0);
 	_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	assert_int_equal(io_write(fd, bytes.ptr, bytes.len), 0);
 }
@@ -279,6 +285,53 @@ static void a_torn_line_is_cut_before_anything_is_added(void **state)
 	put(&f, make_batch(&f, VIEW("{3}\n"), 0, 0));
 	fixture_close(&f);
 	expect("torn", VIEW("{1}\n{2}\n{3}\n"));
+}
+
+/* An event that nobody sends again leaves no part of itself: not in the file of another hour, input or cluster either. */
+static void torn_lines_are_cut_where_nothing_comes(void **state)
+{
+	static const char *const ours[] = {
+		"tails[1]/data_read/prod-api/2026-11-21T22.ndjson", "tails[1]/data_read/prod-api/2024-01-01T00.ndjson",
+		"tails[1]/data_read/test-hook/2026-11-21T22.ndjson", "tails[1]/data_read/test-hook/unknownTunknown.ndjson"
+	};
+	static const char *const others[] = {
+		"tails[1]/data_write/prod-api/2026-11-21T22.ndjson", "tails[1]/data_read/test-api/2026-11-21T22.ndjson",
+		"tails[1]/data_read/prod-api/2026-11-21Tnow.ndjson", "tails[1]/data_read/prod-api/2026-11-21T22.ndjson.old",
+		"tails1/data_read/prod-api/2026-11-21T22.ndjson"
+	};
+	struct fixture f;
+	(void)state;
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+		write_file(ours[i], VIEW("{1}\n{2, and th"));
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		write_file(others[i], VIEW("{1}\n{2, and th"));
+	fixture_open(&f, "tails[1]/{class}/{cluster}-{input}/{date}T{hour}.ndjson");
+	f.output.ops->wait(f.sink, 0);
+	for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+		expect(ours[i], VIEW("{1}\n"));
+	for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+		expect(others[i], VIEW("{1}\n{2, and th"));
+	fixture_close(&f);
+}
+
+/* What stands at the path may be anything, and be anybody's. */
+static void nothing_else_is_cut(void **state)
+{
+	_free_ char *fifo = io_join(folder, "else-fifo"), *inner = io_join(folder, "else-folder/x");
+	struct fixture f;
+	(void)state;
+	assert_int_equal(mkfifo(fifo, 0600), 0);
+	assert_int_equal(io_make_folders(inner, 0700), 0);
+	write_file("else-empty", VIEW(""));
+	write_file("else-other", VIEW("a picture"));
+	for (int i = 0; i < 4; i++) {
+		static const char *const names[] = { "else-fifo", "else-folder", "else-empty", "else-other" };
+		fixture_open(&f, names[i]);
+		f.output.ops->wait(f.sink, 0);
+		fixture_close(&f);
+	}
+	expect("else-empty", VIEW(""));
+	expect("else-other", VIEW("a picture"));
 }
 
 /* Until the path is free, the events are kept; then they come, once. */
@@ -324,7 +377,7 @@ static void what_has_no_outcome_stays_so(void **state)
 	f.output.ops->close(f.sink);
 	batch_free(b);
 	struct err err;
-	struct sink_options options = { .output = &f.output, .wake_fd = f.wake_fd };
+	struct sink_options options = { .config = &f.config, .output = &f.output, .wake_fd = f.wake_fd };
 	assert_int_equal(f.output.ops->open(&f.sink, &options, &err), 0);
 	fixture_close(&f);
 }
@@ -511,7 +564,7 @@ static void sync_may_be_switched_off(void **state)
 	f.output.ops->close(f.sink);
 	set(&f, "sync", &never, sizeof never);
 	struct err err;
-	struct sink_options options = { .output = &f.output, .wake_fd = f.wake_fd };
+	struct sink_options options = { .config = &f.config, .output = &f.output, .wake_fd = f.wake_fd };
 	assert_int_equal(f.output.ops->open(&f.sink, &options, &err), 0);
 	put(&f, make_batch(&f, VIEW("{1}\n"), 0, 0));
 	assert_int_equal(f.output.ops->sync(f.sink), 0);
@@ -541,6 +594,8 @@ int main(void)
 		cmocka_unit_test(more_files_than_may_be_open),
 		cmocka_unit_test(events_are_written_together),
 		cmocka_unit_test(a_torn_line_is_cut_before_anything_is_added),
+		cmocka_unit_test(torn_lines_are_cut_where_nothing_comes),
+		cmocka_unit_test(nothing_else_is_cut),
 		cmocka_unit_test(a_file_of_somebody_else_is_left_alone),
 		cmocka_unit_test(what_has_no_outcome_stays_so),
 		cmocka_unit_test(a_wait_is_woken),

@@ -87,6 +87,18 @@ static void mistakes_are_told(void **state)
 	}
 }
 
+/* A pattern takes the path of any time, and of nothing else. */
+static void patterns_take_any_time(void **state)
+{
+	static const char template[] = "{class}*[a]/{cluster}?\\-{input}/{date}T{hour}";
+	static const struct file_path_values v = { ADMIN_READ, "a/*", "[b]", 0 };
+	cleanup(buf_finish) struct buf pattern = { 0 };
+	(void)state;
+	file_path_add_pattern(&pattern, template, &v);
+	assert_string_equal(buf_text(&pattern), "admin_read\\*\\[a]/a__\\?\\\\-_b_/"
+		"{[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9],unknown}T{[0-9][0-9],unknown}");
+}
+
 /* Two times are in one span exactly when they lead to one path. */
 static void spans_agree_with_paths(void **state)
 {
@@ -117,6 +129,7 @@ int main(void)
 		cmocka_unit_test(placeholders_are_filled_in),
 		cmocka_unit_test(names_cannot_leave_their_folder),
 		cmocka_unit_test(mistakes_are_told),
+		cmocka_unit_test(patterns_take_any_time),
 		cmocka_unit_test(spans_agree_with_paths),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
