@@ -60,6 +60,7 @@ struct setting {
 	enum setting_type type;
 	enum setting_reload reload;
 	bool required;
+	bool reads;                /* SETTING_PATH: of a file that is read; where it cannot be, a warning says so */
 	bool secret;               /* SETTING_TEXT: never shown by any command or message */
 	size_t offset;             /* offsetof the field */
 	const char *initial;       /* default, written as a user would; NULL: none (zero, NULL or empty) */

@@ -1,8 +1,11 @@
 #include "config/value.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "config/keys.h"
 #include "router/base/audit_class.h"
@@ -184,6 +187,9 @@ static bool set_text(struct settings_reader *reader, const struct setting *row, 
 		settings_problem(reader, node, "%s is longer than a path can be (%d bytes)", row->key, PATH_MAX - 1);
 		return false;
 	}
+	/* No error: who checks may be somebody else, elsewhere, and many a file is waited for. */
+	if (row->reads && access(*field, R_OK))
+		settings_warning(reader, node, "%s: %s cannot be read: %s", row->key, *field, strerror(errno));
 	return true;
 }
 

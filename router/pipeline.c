@@ -167,10 +167,11 @@ static int start_lanes(struct pipeline *p, struct err *err)
 		options.spool_folder = spool;
 		options.prompt = is_prompt(p->config, lane, spool != NULL);
 		struct err inner = { 0 };
+		char why[ERR_TEXT_MAX];
 		int r = lane_start(&p->lanes[p->n_lanes], &options, &inner);
 		if (r < 0)
 			return err_at(err, p->config->path, lane->output->line, lane->output->column, "output \"%s\": %s",
-				lane->output->name, inner.text), r;
+				lane->output->name, err_print(&inner, why, sizeof why)), r;
 		if (commits && leader == p->n_lanes)
 			commits_lane(commits, p->lanes[leader]);
 	}
@@ -204,6 +205,7 @@ static int start_input(struct pipeline *p, size_t i, struct err *err)
 	};
 	_free_ const char **lane_states = NULL;
 	struct err inner = { 0 };
+	char why[ERR_TEXT_MAX];
 	r = resume_input(p, in, &options, &lane_states, &inner);
 	in->synced = mem_zero(p->n_lanes, sizeof *in->synced);
 	(void)ledger_positions(in->feed->ledger, in->synced);
@@ -215,7 +217,7 @@ static int start_input(struct pipeline *p, size_t i, struct err *err)
 		r = in->config->ops->open(&in->input, &options, &inner);
 	if (r < 0)
 		return err_at(err, p->config->path, in->config->line, in->config->column, "input \"%s\": %s",
-			in->config->name, inner.text);
+			in->config->name, err_print(&inner, why, sizeof why));
 	return 0;
 }
 

@@ -405,10 +405,10 @@ static void check(struct settings_reader *reader, const struct node *map, const 
 
 #define AT(field) offsetof(struct webhook_tls_settings, field)
 static const struct setting tls_rows[] = {
-	{ .key = "cert_file", .type = SETTING_PATH, .offset = AT(cert_file),
+	{ .key = "cert_file", .type = SETTING_PATH, .reads = true, .offset = AT(cert_file),
 		.help = "PEM file with the server's certificate, and the chain to it." },
-	{ .key = "key_file", .type = SETTING_PATH, .offset = AT(key_file), .help = "PEM file with its key." },
-	{ .key = "client_ca_file", .type = SETTING_PATH, .offset = AT(client_ca_file),
+	{ .key = "key_file", .type = SETTING_PATH, .reads = true, .offset = AT(key_file), .help = "PEM file with its key." },
+	{ .key = "client_ca_file", .type = SETTING_PATH, .reads = true, .offset = AT(client_ca_file),
 		.help = "PEM file with the authorities that client certificates must come from. Others get 403." },
 	{ .key = NULL },
 };
@@ -443,7 +443,7 @@ static const struct setting rows[] = {
 		.max = "100000000", .help = "How many are remembered, at 45 bytes each." },
 	{ .key = "token", .type = SETTING_TEXT, .secret = true, .offset = AT(token),
 		.help = "Bearer token that clients must send. Better from the environment (`${NAME}`) or from `token_file`." },
-	{ .key = "token_file", .type = SETTING_PATH, .offset = AT(token_file),
+	{ .key = "token_file", .type = SETTING_PATH, .reads = true, .offset = AT(token_file),
 		.help = "File with the token. Read again when it changes." },
 	{ .key = "tls", .type = SETTING_SECTION, .offset = AT(tls), .section = &tls_section, .help = "Certificates." },
 	{ .key = NULL },

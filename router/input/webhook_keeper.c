@@ -52,14 +52,16 @@ int keeper_read_token(struct input *w, struct err *err)
 
 static void look_at_files(struct input *w)
 {
-	struct err err = { 0 };
+	struct err token_err = { 0 }, tls_err = { 0 };
+	char why[ERR_TEXT_MAX];
 	struct stat st;
 	const char *path = w->settings->token_file;
 	if (path && stat(path, &st) == 0 && (st.st_mtim.tv_sec != w->token_modified.tv_sec ||
-			st.st_mtim.tv_nsec != w->token_modified.tv_nsec) && keeper_read_token(w, &err) < 0)
-		log_limited(LOG_ERROR, NULL, "input %s: the old token stays: %s", w->options.input->name, err.text);
-	if (w->tls && !tls_refresh(w->tls, &err))
-		log_limited(LOG_ERROR, NULL, "input %s: the old certificates stay: %s", w->options.input->name, err.text);
+			st.st_mtim.tv_nsec != w->token_modified.tv_nsec) && keeper_read_token(w, &token_err) < 0)
+		log_limited(LOG_ERROR, NULL, "input %s: the old token stays: %s", w->options.input->name,
+			err_print(&token_err, why, sizeof why));
+	if (w->tls && !tls_refresh(w->tls, &tls_err))
+		log_limited(LOG_ERROR, NULL, "input %s: the old certificates stay: %s", w->options.input->name, tls_err.text);
 }
 
 /* ---- refused clients ---- */

@@ -44,6 +44,7 @@ static const struct setting sasl_rows[] = {
 	{
 		.key = "password_file",
 		.type = SETTING_PATH,
+		.reads = true,
 		.offset = offsetof(struct kafka_sasl, password_file),
 		.help = "A file with the password, less one newline at its end. When brokers refuse what it held, a changed file is taken without a restart.",
 	},
@@ -67,18 +68,21 @@ static const struct setting tls_rows[] = {
 	{
 		.key = "ca_file",
 		.type = SETTING_PATH,
+		.reads = true,
 		.offset = offsetof(struct kafka_tls, ca_file),
 		.help = "TLS with the authorities of this PEM file.",
 	},
 	{
 		.key = "certificate_file",
 		.type = SETTING_PATH,
+		.reads = true,
 		.offset = offsetof(struct kafka_tls, certificate_file),
 		.help = "The router's own certificate (PEM), for brokers that ask for one.",
 	},
 	{
 		.key = "key_file",
 		.type = SETTING_PATH,
+		.reads = true,
 		.offset = offsetof(struct kafka_tls, key_file),
 		.help = "The private key of certificate_file (PEM).",
 	},
@@ -92,6 +96,7 @@ static const struct setting tls_rows[] = {
 	{
 		.key = "key_password_file",
 		.type = SETTING_PATH,
+		.reads = true,
 		.offset = offsetof(struct kafka_tls, key_password_file),
 		.help = "A file with the password of key_file.",
 	},

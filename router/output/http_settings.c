@@ -245,11 +245,11 @@ static const struct setting auth_rows[] = {
 	{ .key = "username", .type = SETTING_TEXT, .offset = AT(username), .help = "For `basic`." },
 	{ .key = "password", .type = SETTING_TEXT, .secret = true, .offset = AT(password),
 		.help = "For `basic`. Better from the environment (`${NAME}`) or from `password_file`." },
-	{ .key = "password_file", .type = SETTING_PATH, .offset = AT(password_file),
+	{ .key = "password_file", .type = SETTING_PATH, .reads = true, .offset = AT(password_file),
 		.help = "File with the password. Read again when it changes, and when the collector answers 401 or 403." },
 	{ .key = "token", .type = SETTING_TEXT, .secret = true, .offset = AT(token),
 		.help = "For `bearer` and `header`. Better from the environment (`${NAME}`) or from `token_file`." },
-	{ .key = "token_file", .type = SETTING_PATH, .offset = AT(token_file),
+	{ .key = "token_file", .type = SETTING_PATH, .reads = true, .offset = AT(token_file),
 		.help = "File with the token. Read again when it changes, and when the collector answers 401 or 403." },
 	{ .key = "scheme", .type = SETTING_TEXT, .offset = AT(scheme),
 		.help = "Word before the token: `Bearer` for `bearer` where unsaid, `Splunk`, `ApiKey`, ... for others." },
@@ -267,11 +267,11 @@ static const struct section auth_section = {
 
 #define AT(field) offsetof(struct http_tls_settings, field)
 static const struct setting tls_rows[] = {
-	{ .key = "ca_file", .type = SETTING_PATH, .offset = AT(ca_file),
+	{ .key = "ca_file", .type = SETTING_PATH, .reads = true, .offset = AT(ca_file),
 		.help = "PEM file with the authorities that the collector's certificate may come from; unsaid: the system's." },
-	{ .key = "certificate_file", .type = SETTING_PATH, .offset = AT(certificate_file),
+	{ .key = "certificate_file", .type = SETTING_PATH, .reads = true, .offset = AT(certificate_file),
 		.help = "PEM file with the client certificate, and the chain to it." },
-	{ .key = "key_file", .type = SETTING_PATH, .offset = AT(key_file),
+	{ .key = "key_file", .type = SETTING_PATH, .reads = true, .offset = AT(key_file),
 		.help = "PEM file with its key; unsaid: it stands in `certificate_file`." },
 	{ .key = "verify", .type = SETTING_BOOL, .offset = AT(verify), .initial = "on",
 		.help = "Off takes any certificate, so that anybody on the way can read the log. For trying out only." },

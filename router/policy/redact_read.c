@@ -133,6 +133,7 @@ static bool read_key(struct settings_reader *reader, const struct node *map, con
 	struct redact_rule *rule)
 {
 	struct err err = { 0 };
+	char why[ERR_TEXT_MAX];
 	const struct node *at = tree_get(map, said->key_file ? "key_file" : said->key ? "key" : "action");
 	if (said->action == ACTION_MASK) {
 		const struct node *idle = at && !view_eq(at->text, VIEW("mask")) ? at : tree_get(map, "keep");
@@ -146,7 +147,7 @@ static bool read_key(struct settings_reader *reader, const struct node *map, con
 	}
 	rule->key = settings_secret(said->key, said->key_file, &err);
 	if (!rule->key || strlen(rule->key) < KEY_BYTES_MIN) {
-		settings_problem(reader, at, "%s", rule->key ? "the key has less than 16 bytes" : err.text);
+		settings_problem(reader, at, "%s", rule->key ? "the key has less than 16 bytes" : err_print(&err, why, sizeof why));
 		return false;
 	}
 	return true;

@@ -31,6 +31,21 @@ def test_a_warning_is_no_error(router):
     assert done.stderr == 'c.yaml:2:62: warning: queue is above memory_max, which bounds all queues together\n'
 
 
+def test_a_file_that_cannot_be_read_is_named(router):
+    """Warned of: who checks may do so elsewhere. A webhook does not start without its own, and says which."""
+    router.write('c.yaml', 'state_dir: state\nredact: off\ninputs:\n  a: {type: webhook, listen: "127.0.0.1:1", token_file: token,\n'
+                 '    tls: {cert_file: here.pem, key_file: gone/key.pem}}\noutputs: {b: {type: "null"}}\n')
+    router.write('here.pem', 'any')
+    expected = [f'c.yaml:4:{len("""  a: {type: webhook, listen: "127.0.0.1:1", token_file: """) + 1}: warning: token_file: {router.folder}/token',
+                f'c.yaml:5:{len("    tls: {cert_file: here.pem, key_file: ") + 1}: warning: key_file: {router.folder}/gone/key.pem']
+    done = router('check', '-c', 'c.yaml')
+    assert done.returncode == 0
+    assert done.stderr.splitlines() == [line + ' cannot be read: No such file or directory' for line in expected]
+    done = router('run', '-c', 'c.yaml')
+    assert done.returncode == 1
+    assert f'c.yaml:4:3: input "a": {router.folder}/token: cannot be read: No such file' in done.stderr
+
+
 def test_the_classifier_is_checked_too(router):
     done = router('check', '-c', router.write('c.yaml', GOOD + 'classifier: {override: {secret-raeds: DATA_READ}}\n'))
     assert done.returncode == 1

@@ -21,7 +21,7 @@ def test_configurations_are_right(router, document):
     for text in found:
         done = router('check', '-c', router.write('audit-router.yaml', text))
         assert done.returncode == 0, done.stderr
-        assert 'warning' not in done.stderr, done.stderr
+        assert not [line for line in done.stderr.splitlines() if not line.endswith('cannot be read: No such file or directory')]
 
 
 def test_every_command_of_the_readme_is_there(router):
