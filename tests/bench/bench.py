@@ -21,6 +21,7 @@ import threading
 import time
 
 import bench_lanes
+import bench_peers
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
 BUILD = TOP / 'build'
@@ -395,9 +396,14 @@ def spool(options):
     return bench_lanes.spool(sys.modules[__name__], options)
 
 
+@whole
+def peers(options):
+    return bench_peers.peers(sys.modules[__name__], options)
+
+
 COMPARISONS = {'memory': in_memory, 'files': to_files, 'http': to_http, 'kafka': to_kafka, 'kafka-in': from_kafka,
                'exactly-once': lambda options: from_kafka(options, exactly_once=True), 'lanes': lanes, 'spool': spool,
-               'webhook': whole(from_webhook)}
+               'webhook': whole(from_webhook), 'peers': peers}
 
 
 def generated(options, size):
