@@ -254,6 +254,7 @@ static int write_group(struct sink *s)
 	uint32_t whole = r == 0 ? s->group.n : count_whole(s, written, &torn);
 	if (r < 0 && torn)
 		file_table_cut(file, torn);
+	file_table_release(file);
 	if (whole)
 		deliver(s, whole);
 	return r;
@@ -264,6 +265,7 @@ static void report_failure(struct sink *s, int code)
 	char text[TEXT_ROOM];
 	const char *why = code == -EBADMSG ? "it ends in the middle of a line and is no file of lines of JSON" :
 		code == -ESPIPE            ? "not a regular file" :
+		code == -EBUSY             ? "another process holds its lock" :
 					     strerror(-code);
 	(void)snprintf(text, sizeof text, "%s cannot be written: %s", buf_text(&s->path), why);
 	lane_report(s->options.lane, text);

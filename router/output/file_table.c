@@ -3,9 +3,11 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,7 +17,8 @@
 #include "router/base/io.h"
 #include "router/base/tail.h"
 
-enum { FILE_MODE = 0640, FOLDER_MODE = 0750, LOOK_MS = 1000 };
+static const uint64_t END_UNKNOWN = UINT64_MAX;
+enum { FILE_MODE = 0640, FOLDER_MODE = 0750, LOOK_MS = 1000, LOCK_TRIES = 100 };
 
 struct open_file {
 	char *path;
@@ -23,7 +26,8 @@ struct open_file {
 	bool regular;       /* and no device such as /dev/null */
 	dev_t device;
 	ino_t inode;
-	uint64_t torn;      /* bytes at the end that are to be cut before anything is appended */
+	uint64_t end;       /* its size when it was released, all lines whole; at another size its end is looked at */
+	bool ragged;        /* a part of a line was written since it was locked, and could not be cut */
 	uint64_t used;      /* the table's clock at the last use */
 	int64_t looked_ms;  /* when the path was last seen to lead here */
 	bool dirty;         /* under the mutex: appended to since the last sync */
@@ -53,26 +57,45 @@ struct file_table *file_table_create(bool durable)
 
 /* ---- one file ---- */
 
-static int cut_torn(struct open_file *f)
+/*
+ * Waits for a write of somebody else, about 100 ms, and no longer: who holds it may have been stopped. On a file system
+ * without locks nobody can wait.
+ */
+static int lock_file(int fd)
+{
+	for (int i = 0; flock(fd, LOCK_EX | LOCK_NB); i++) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return 0;
+		if (i == LOCK_TRIES)
+			return -EBUSY;
+		(void)poll(NULL, 0, 1);
+	}
+	return 0;
+}
+
+/* Of a regular file, locked: has somebody been there, or is a part of a line left? */
+static int look_at_end(const struct open_file *f, uint64_t *ret_cut)
 {
 	struct stat st;
-	if (!f->regular)
-		f->torn = 0;
-	if (!f->torn)
-		return 0;
 	if (fstat(f->fd, &st))
 		return -errno;
-	uint64_t size = (uint64_t)st.st_size;
-	if (ftruncate(f->fd, size > f->torn ? (off_t)(size - f->torn) : 0))
-		return -errno;
-	f->torn = 0;
-	return 0;
+	return (uint64_t)st.st_size == f->end ? 0 : tail_cut(f->fd, ret_cut);
 }
 
 void file_table_cut(struct open_file *f, uint64_t bytes)
 {
-	f->torn += bytes;
-	(void)cut_torn(f);
+	struct stat st;
+	f->ragged = f->regular && (fstat(f->fd, &st) || ftruncate(f->fd, st.st_size - (off_t)bytes));
+}
+
+void file_table_release(struct open_file *f)
+{
+	struct stat st;
+	if (!f->regular)
+		return;
+	f->end = f->ragged || fstat(f->fd, &st) ? END_UNKNOWN : (uint64_t)st.st_size;
+	f->ragged = false;
+	(void)flock(f->fd, LOCK_UN);
 }
 
 static void forget(struct file_table *t, struct open_file *f)
@@ -85,10 +108,20 @@ static void forget(struct file_table *t, struct open_file *f)
 	free(old.path);
 }
 
+/* What could not be cut when it was written: once more, now that the file is let go. */
+static void cut_at_last(struct open_file *f)
+{
+	uint64_t cut;
+	if (!f->regular || f->end != END_UNKNOWN || lock_file(f->fd) < 0)
+		return;
+	(void)look_at_end(f, &cut);
+	file_table_release(f);
+}
+
 /* Makes it durable first: nobody could do that later. */
 static void close_file(struct file_table *t, struct open_file *f)
 {
-	(void)cut_torn(f);
+	cut_at_last(f);
 	(void)pthread_mutex_lock(&t->mutex);
 	bool dirty = f->dirty;
 	(void)pthread_mutex_unlock(&t->mutex);
@@ -108,7 +141,7 @@ void file_table_destroy(struct file_table *t)
 	for (int i = 0; i < FILE_TABLE_OPEN_MAX; i++) {
 		if (t->files[i].fd < 0)
 			continue;
-		(void)cut_torn(&t->files[i]);
+		cut_at_last(&t->files[i]);
 		forget(t, &t->files[i]);
 	}
 	for (size_t i = 0; i < t->n_folders; i++)
@@ -187,9 +220,11 @@ static int open_new(struct file_table *t, const char *path, struct open_file *pl
 		return -errno;
 	if (!S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode))
 		return -ESPIPE;
-	int r = S_ISREG(st.st_mode) ? tail_cut(fd, ret_cut) : 0;
+	int r = S_ISREG(st.st_mode) ? lock_file(fd) : 0;
+	if (r == 0 && S_ISREG(st.st_mode))
+		r = tail_cut(fd, ret_cut);
 	if (r < 0)
-		return r;
+		return r; /* closed, and so released */
 	(void)pthread_mutex_lock(&t->mutex);
 	*place = (struct open_file){
 		.path = mem_text(view_of(path)),
@@ -240,6 +275,16 @@ static bool is_in_place(struct open_file *f)
 	return stat(f->path, &st) == 0 && st.st_dev == f->device && st.st_ino == f->inode;
 }
 
+static int lock_open(struct open_file *f, uint64_t *ret_cut)
+{
+	int r = f->regular ? lock_file(f->fd) : 0;
+	if (r == 0 && f->regular)
+		r = look_at_end(f, ret_cut);
+	if (r < 0)
+		(void)flock(f->fd, LOCK_UN);
+	return r;
+}
+
 int file_table_open(struct file_table *t, const char *path, struct open_file **ret_file, uint64_t *ret_cut)
 {
 	struct open_file *f = find(t, path);
@@ -248,12 +293,15 @@ int file_table_open(struct file_table *t, const char *path, struct open_file **r
 		close_file(t, f);
 		f = NULL;
 	}
-	if (!f) {
+	int r;
+	if (f) {
+		r = lock_open(f, ret_cut);
+	} else {
 		f = make_place(t);
-		int r = open_new(t, path, f, ret_cut);
-		if (r < 0)
-			return r;
+		r = open_new(t, path, f, ret_cut);
 	}
+	if (r < 0)
+		return r;
 	f->used = ++t->clock;
 	*ret_file = f;
 	return 0;
@@ -264,7 +312,7 @@ int file_table_open(struct file_table *t, const char *path, struct open_file **r
 int file_table_append(struct file_table *t, struct open_file *f, struct iovec *parts, int n, uint64_t *ret_written)
 {
 	*ret_written = 0;
-	int r = cut_torn(f);
+	int r = 0;
 	while (r == 0 && n > 0) {
 		ssize_t done = writev(f->fd, parts, n);
 		if (done < 0 && errno == EINTR)

@@ -1,8 +1,10 @@
 #include "router/output/file_tails.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "router/base/buf.h"
@@ -18,7 +20,9 @@ static uint64_t cut_file(const char *path)
 	if (stat(path, &st) || !S_ISREG(st.st_mode) || !st.st_size)
 		return 0;
 	_close_ int fd = open(path, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	return fd >= 0 && tail_cut(fd, &bytes) == 0 ? bytes : 0;
+	if (fd < 0 || (flock(fd, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK))
+		return 0; /* who is writing it has cut it */
+	return tail_cut(fd, &bytes) == 0 ? bytes : 0;
 }
 
 void file_tails_cut(const char *template, enum audit_class class_, const struct config *config,

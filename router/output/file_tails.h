@@ -10,7 +10,8 @@
 /*
  * Cuts them in all files that the template leads to for the class, the inputs of `config` and their clusters, at any
  * time; `cut` is told each that was. What cannot be looked at, or is not ours, is passed over: opening it to write says
- * so. Nobody may have a file of these open to write. A look at each file: some 10 us.
+ * so. A file that another process is writing to is left alone; of this process none may have one of these open. A look at
+ * each file: some 10 us.
  */
 void file_tails_cut(const char *template, enum audit_class, const struct config *config,
 	void (*cut)(void *context, const char *path, uint64_t bytes), void *context);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <sys/file.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -344,6 +345,102 @@ static void wait_until_written(struct fixture *f)
 	}
 }
 
+static void append(const char *name, struct view bytes)
+{
+	_free_ char *path = io_join(folder, name);
+	_close_ int fd = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	assert_int_equal(io_write(fd, bytes.ptr, bytes.len), 0);
+}
+
+static void what_another_process_left_torn_is_cut(void **state)
+{
+	struct fixture f;
+	(void)state;
+	fixture_open(&f, "shared");
+	put(&f, make_batch(&f, VIEW("{1}\n"), 0, 0));
+	append("shared", VIEW("{another's}\n{and then it was kil"));
+	put(&f, make_batch(&f, VIEW("{2}\n"), 0, 0));
+	fixture_close(&f);
+	expect("shared", VIEW("{1}\n{another's}\n{2}\n"));
+}
+
+enum { SHARED_ROUNDS = 60, SHARED_LINE = 1 << 16, SHARED_LINES = 8 };
+
+static struct view long_lines(struct buf *text)
+{
+	for (int i = 0; i < SHARED_LINES; i++) {
+		buf_add_byte(text, '{');
+		for (int j = 0; j < SHARED_LINE; j++)
+			buf_add_byte(text, 'x');
+		buf_add_view(text, VIEW("}\n"));
+	}
+	return buf_view(text);
+}
+
+/* What was put is in the file: nothing of it is held any more. */
+static void wait_until_empty(struct fixture *f)
+{
+	for (int i = 0; budget_used(f->budget); i++) {
+		assert_true(i < 6000);
+		f->output.ops->wait(f->sink, 10);
+	}
+}
+
+/* As replay does beside run: it looks at the end of a file that another is writing to, again and again. */
+static void *open_and_append(void *context)
+{
+	(void)context;
+	for (int i = 0; i < SHARED_ROUNDS; i++) {
+		struct fixture f;
+		fixture_open(&f, "both");
+		put(&f, make_batch(&f, VIEW("{replayed}\n"), 0, 0));
+		wait_until_empty(&f);
+		fixture_close(&f);
+	}
+	return NULL;
+}
+
+static void two_writers_of_one_file_lose_nothing(void **state)
+{
+	cleanup(buf_finish) struct buf text = { 0 }, all = { 0 };
+	struct view lines = long_lines(&text);
+	struct fixture f;
+	pthread_t other;
+	size_t written = 0, found = 0;
+	(void)state;
+	fixture_open(&f, "both");
+	assert_int_equal(pthread_create(&other, NULL, open_and_append, NULL), 0);
+	for (int i = 0; i < SHARED_ROUNDS; i++, written += SHARED_LINES) {
+		put(&f, make_batch(&f, lines, 0, 0));
+		wait_until_empty(&f);
+	}
+	assert_int_equal(pthread_join(other, NULL), 0);
+	fixture_close(&f);
+	_free_ char *path = io_join(folder, "both");
+	assert_int_equal(io_read_whole(path, 1 << 28, &all), 0);
+	for (size_t at = 0; at < all.len; found++)
+		at = (size_t)((const char *)memchr(all.ptr + at, '\n', all.len - at) - all.ptr) + 1;
+	assert_int_equal(found, written + SHARED_ROUNDS);
+}
+
+/* One that was stopped while it held the lock: told, and gone on with when it lets go. */
+static void a_lock_that_stays_is_trouble(void **state)
+{
+	struct fixture f;
+	(void)state;
+	write_file("locked", VIEW("{1}\n"));
+	_free_ char *path = io_join(folder, "locked");
+	_close_ int fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_int_equal(flock(fd, LOCK_EX), 0);
+	fixture_open(&f, "locked");
+	put(&f, make_batch(&f, VIEW("{2}\n"), 0, 0));
+	expect("locked", VIEW("{1}\n"));
+	assert_int_equal(flock(fd, LOCK_UN), 0);
+	wait_until_written(&f);
+	fixture_close(&f);
+	expect("locked", VIEW("{1}\n{2}\n{probe}\n"));
+}
+
 static void a_file_of_somebody_else_is_left_alone(void **state)
 {
 	struct fixture f;
@@ -595,6 +692,9 @@ int main(void)
 		cmocka_unit_test(events_are_written_together),
 		cmocka_unit_test(a_torn_line_is_cut_before_anything_is_added),
 		cmocka_unit_test(torn_lines_are_cut_where_nothing_comes),
+		cmocka_unit_test(what_another_process_left_torn_is_cut),
+		cmocka_unit_test(two_writers_of_one_file_lose_nothing),
+		cmocka_unit_test(a_lock_that_stays_is_trouble),
 		cmocka_unit_test(nothing_else_is_cut),
 		cmocka_unit_test(a_file_of_somebody_else_is_left_alone),
 		cmocka_unit_test(what_has_no_outcome_stays_so),
