@@ -194,7 +194,8 @@ static void broken_line(struct feed *f, struct view line, enum decode_result res
 	struct dead_letter letter = {
 		.reason = reason,
 		.code = code,
-		.input = f->input->name,
+		.input = origin->input ? origin->input : f->input->name,
+		.cluster = origin->cluster ? origin->cluster : f->cluster,
 		.where = where,
 		.is_json = result == DECODE_NOT_EVENT && line.len && line.ptr[0] == '{' && !cut,
 		.bytes = kept,
@@ -349,7 +350,8 @@ int feed_too_long(struct feed *f, struct view head, uint64_t bytes_total, uint64
 	struct dead_letter letter = {
 		.reason = "the line is longer than max_event_bytes",
 		.code = "too_long",
-		.input = f->input->name,
+		.input = origin->input ? origin->input : f->input->name,
+		.cluster = origin->cluster ? origin->cluster : f->cluster,
 		.where = where,
 		.bytes_total = bytes_total,
 	};
@@ -367,6 +369,7 @@ int feed_gap(struct feed *f, const char *file, uint64_t bytes, const char *what,
 		.reason = reason,
 		.code = "gap",
 		.input = f->input->name,
+		.cluster = f->cluster,
 		.where = file,
 		.bytes_total = bytes,
 	};

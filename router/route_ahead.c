@@ -326,7 +326,7 @@ static bool may_go_ahead(struct feed *f, const struct chunk *chunk)
 
 int feed_ahead(struct feed *f, struct chunk *chunk, uint64_t end, struct feed_origin *origin)
 {
-	assert(!origin->cluster);
+	assert(!origin->cluster && !origin->input);
 	if (!may_go_ahead(f, chunk))
 		return feed_now(f, chunk, end, origin);
 	if (f->left_some)

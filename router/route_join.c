@@ -5,8 +5,8 @@
  * span where that happens is closed. Behind the lanes' back nothing passes: what a lane had before a restart is known by the place where a
  * part stands in its source, noted when it comes.
  *
- * A span is of one cluster, so only what is of the input's own is held, and leaves in spans of its own only. Parts whose cluster came with
- * the lines pass as they come: who wrote that cluster beside them had them in order already.
+ * A span is of one cluster, so only what is of the input's own is held, and leaves in spans of its own only. Parts whose cluster, or input, came
+ * with the lines pass as they come: who wrote it beside them had them in order already.
  *
  * Threads: route_part and route_due by whoever has the feed's mutex. The releaser is a thread that starts with the first part ever
  *          held, and lets go what time alone makes due, while the input waits for its source. It may wait for a lane as the input does.
@@ -117,14 +117,14 @@ bool join_holds(struct feed *f)
 	return holds;
 }
 
-static bool is_own_cluster(const struct feed *f)
+static bool is_own(const struct feed *f)
 {
-	return f->stretch.cluster.ptr == f->cluster;
+	return f->stretch.cluster.ptr == f->cluster && f->stretch.input.ptr == f->input->name;
 }
 
 void route_due(struct feed *f)
 {
-	if (is_own_cluster(f))
+	if (is_own(f))
 		route_all_due(f, false);
 }
 
@@ -192,7 +192,7 @@ static struct held *note(const struct feed *f)
 
 void route_part(struct feed *f, const struct event *e, const struct log_entry_split *split)
 {
-	if (!f->joins || !is_own_cluster(f) || !start_holding(f) || !join_can(f->join, split, e->bytes.len)) {
+	if (!f->joins || !is_own(f) || !start_holding(f) || !join_can(f->join, split, e->bytes.len)) {
 		f->counters.unjoined++;
 		(void)sorter_add(&f->sorter, e, NULL);
 		return;

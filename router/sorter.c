@@ -16,6 +16,7 @@ void stretch_init(struct stretch *t, const struct stretch_options *options)
 	memset(t, 0, sizeof *t);
 	t->options = options;
 	t->cluster = view_of(options->cluster);
+	t->input = view_of(options->input->name);
 	t->batches = mem_zero(options->n_lanes, sizeof(struct batch *));
 	t->drops = mem_zero(options->n_lanes, sizeof *t->drops);
 }
@@ -33,6 +34,7 @@ void stretch_origin(struct stretch *t, const struct feed_origin *origin)
 	t->lane_skip = origin->lane_skip;
 	t->event_end = origin->offset;
 	t->cluster = view_of(origin->cluster ? origin->cluster : t->options->cluster);
+	t->input = view_of(origin->input ? origin->input : t->options->input->name);
 }
 
 void stretch_begin(struct stretch *t, struct plan *plan, struct chunk *chunk, uint64_t start)
@@ -121,12 +123,12 @@ enum decode_result sorter_decode(struct sorter *s, struct view *rest, uint64_t l
 }
 
 /* One that came with the lines lives as long as the batch. */
-static const char *batch_cluster(const struct stretch *t, struct batch *b)
+static const char *batch_name(struct batch *b, struct view name, const char *own)
 {
-	if (t->cluster.ptr == t->options->cluster)
-		return t->options->cluster;
-	char *copy = batch_alloc(b, t->cluster.len + 1);
-	memcpy(copy, t->cluster.ptr, t->cluster.len + 1);
+	if (name.ptr == own)
+		return own;
+	char *copy = batch_alloc(b, name.len + 1);
+	memcpy(copy, name.ptr, name.len + 1);
 	return copy;
 }
 
@@ -138,8 +140,8 @@ static struct batch *lane_batch(struct stretch *t, unsigned lane)
 	b->plan = plan_hold(t->plan);
 	b->release_plan = plan_release;
 	b->classifier = t->plan->classifier;
-	b->input = t->options->input->name;
-	b->cluster = batch_cluster(t, b);
+	b->input = batch_name(b, t->input, t->options->input->name);
+	b->cluster = batch_name(b, t->cluster, t->options->cluster);
 	b->source = t->options->number;
 	b->start = t->start;
 	return t->batches[lane] = b;

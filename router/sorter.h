@@ -49,7 +49,7 @@ struct stretch {
 	struct plan *plan;              /* NULL: it has not begun */
 	struct chunk *chunk;
 	uint64_t start;                 /* position where it began */
-	struct view cluster;            /* of its lines; they may have brought it, and it goes with them */
+	struct view cluster, input;     /* of its lines; they may have brought them, and these go with them */
 	const uint64_t *lane_skip;      /* of the chunk's source (feed_origin) */
 	struct batch **batches;         /* a lane: being filled; NULL: it has nothing yet */
 	struct stretch_drops {
@@ -68,7 +68,7 @@ struct stretch {
 
 void stretch_init(struct stretch *, const struct stretch_options *); /* which must outlive it */
 void stretch_finish(struct stretch *);
-/* The lines that come now are of this origin. Its cluster and lane_skip must stay as long as they are sorted. */
+/* The lines that come now are of this origin. Its names and lane_skip must stay as long as they are sorted. */
 void stretch_origin(struct stretch *, const struct feed_origin *);
 /* It begins at this position. The plan is the stretch's now; the chunk (NULL: none) stays the caller's. */
 void stretch_begin(struct stretch *, struct plan *, struct chunk *, uint64_t start);

@@ -12,7 +12,13 @@
 #include "router/input/reader.h"
 #include "router/lane/chunk.h"
 
-enum { NAME_ROOM = 128 };
+enum { NAME_ROOM = 256 };
+
+/* What a letter says of its event; "": nothing. */
+struct letter_names {
+	char output[NAME_ROOM]; /* "": every one */
+	char input[NAME_ROOM], cluster[NAME_ROOM];
+};
 
 struct input {
 	struct input_options options;
@@ -20,8 +26,8 @@ struct input {
 	struct decoder *decoder;
 	char **outputs;              /* by lane */
 	uint64_t *skip;              /* by lane: for the output in hand */
-	char output[NAME_ROOM];      /* "": every one */
-	struct buf events;           /* of one output, a line each */
+	struct letter_names names;   /* of the events below */
+	struct buf events;           /* a line each */
 	uint64_t position, line, first_line;
 	uint64_t without_event;
 	atomic_bool stopped;
@@ -54,29 +60,47 @@ static void close_input(struct input *in)
 	free(in);
 }
 
-/* Feeds what was gathered for one output. False: stopped. */
+/* Feeds what was gathered for one output, as of the input and cluster that it came from. False: stopped. */
 static bool flush_events(struct input *in)
 {
 	if (!in->events.len)
 		return true;
-	bool known = !in->output[0];
+	bool known = !in->names.output[0];
 	for (unsigned i = 0; i < in->options.n_lanes; i++) {
-		bool meant = !in->output[0] || strcmp(in->output, in->outputs[i]) == 0;
+		bool meant = !in->names.output[0] || strcmp(in->names.output, in->outputs[i]) == 0;
 		known = known || meant;
 		in->skip[i] = meant ? 0 : UINT64_MAX;
 	}
 	if (!known) {
 		feed_trouble(in->options.feed, "%s: output \"%s\" is not in the configuration: its dead letters are left",
-			in->path, in->output);
+			in->path, in->names.output);
 		buf_clear(&in->events);
 		return true;
 	}
 	struct chunk *chunk = chunk_adopt(in->options.budget, &in->events);
-	struct feed_origin origin = { .file = in->path, .first_line = in->first_line, .lane_skip = in->skip };
+	struct feed_origin origin = {
+		.file = in->path,
+		.first_line = in->first_line,
+		.lane_skip = in->skip,
+		.input = in->names.input[0] ? in->names.input : NULL,
+		.cluster = in->names.cluster[0] ? in->names.cluster : NULL,
+	};
 	in->position += chunk->len;
 	int64_t n = feed_chunk(in->options.feed, chunk, (struct view){ chunk->bytes, chunk->len }, in->position, &origin);
 	chunk_release(chunk);
 	return n >= 0;
+}
+
+static void take_name(struct view letter, struct view key, char *name)
+{
+	struct view text = text_get(letter, key);
+	if (text.len >= 2 && text.len < NAME_ROOM && text.ptr[0] == '"')
+		name[text_unescape((struct view){ text.ptr + 1, text.len - 2 }, name)] = 0;
+}
+
+static bool same_names(const struct letter_names *a, const struct letter_names *b)
+{
+	return strcmp(a->output, b->output) == 0 && strcmp(a->input, b->input) == 0 && strcmp(a->cluster, b->cluster) == 0;
 }
 
 /* One dead letter. False: stopped. */
@@ -84,23 +108,23 @@ static bool take_letter(struct input *in, struct view line)
 {
 	struct event ignored;
 	size_t at;
-	char output[NAME_ROOM] = "";
+	struct letter_names names = { 0 };
 	in->line++;
 	enum decode_result result = decode_line(in->decoder, line, &ignored, &at);
 	if (result == DECODE_EMPTY)
 		return true;
 	struct view event = result == DECODE_NOT_EVENT ? text_get(line, VIEW("event")) : VIEW("");
-	struct view name = event.len ? text_get(line, VIEW("output")) : VIEW("");
 	if (!event.len || event.ptr[0] != '{') {
 		in->without_event++;
 		return true;
 	}
-	if (name.len >= 2 && name.len < NAME_ROOM && name.ptr[0] == '"')
-		output[text_unescape((struct view){ name.ptr + 1, name.len - 2 }, output)] = 0;
-	if (strcmp(output, in->output) != 0 || in->events.len > LINES_CHUNK_BYTES) {
+	take_name(line, VIEW("output"), names.output);
+	take_name(line, VIEW("input"), names.input);
+	take_name(line, VIEW("cluster"), names.cluster);
+	if (!same_names(&names, &in->names) || in->events.len > LINES_CHUNK_BYTES) {
 		if (!flush_events(in))
 			return false;
-		memcpy(in->output, output, sizeof output);
+		in->names = names;
 	}
 	if (!in->events.len)
 		in->first_line = in->line;

@@ -131,8 +131,11 @@ struct feed_origin {
 	uint64_t offset;     /* of the chunk's first byte in its source */
 	/* By lane: events that end at or before this offset of the source are settled for it already. NULL: none is. */
 	const uint64_t *lane_skip;
-	/* The source cluster of all of these lines; NULL: the input's own. Valid during the call; at most 255 bytes. */
-	const char *cluster;
+	/*
+	 * The source cluster of all of these lines, and the name of the input that they came in by at first; NULL: this input's own.
+	 * Valid during the call; at most 255 bytes each.
+	 */
+	const char *cluster, *input;
 	/* Writes where line `number` stands, for messages, where FILE:LINE would say nothing. NULL: FILE:LINE. */
 	void (*where)(const struct feed_origin *, uint64_t number, char *text, size_t room);
 };
@@ -147,7 +150,7 @@ int64_t feed_chunk(struct feed *, struct chunk *, struct view bytes, uint64_t en
 /*
  * feed_chunk for the chunks of a file, one behind the other: the chunk may be routed later, in its order, while the caller reads on.
  * Adds the number of its lines to origin->first_line then, so *origin, and what it points to, must stay until feed_catch_up; it has
- * no cluster. -ESHUTDOWN: as above; the spans of this one and perhaps of some before stay open, and nothing more can be fed.
+ * no cluster or input of its own. -ESHUTDOWN: as above; the spans of this one and perhaps of some before stay open, and nothing more can be fed.
  */
 int feed_ahead(struct feed *, struct chunk *, uint64_t end, struct feed_origin *);
 /* The same at once, behind all that is ahead: for who may have to wait for the next one. */

@@ -58,7 +58,7 @@ struct batch {
 	struct plan *plan;       /* held: the rule ids below live in it */
 	void (*release_plan)(struct plan *); /* NULL: the batch holds none */
 	const struct classifier *classifier;
-	const char *input;       /* name of the input; outlives the batch */
+	const char *input;       /* name of the input; outlives the batch, or is of its arena */
 	const char *cluster;     /* identity carried by every record; "" when unsaid; outlives the batch, or is of its arena */
 	struct budget *budget;
 	struct chunk *chunk;     /* held; NULL once copied out */

@@ -212,6 +212,7 @@ static void print_head(struct buf *out, const struct dead_letter *letter)
 	add_text(out, "reason", letter->reason);
 	add_text(out, "code", letter->code);
 	add_text(out, "input", letter->input);
+	add_text(out, "cluster", letter->cluster && *letter->cluster ? letter->cluster : NULL);
 	add_text(out, "output", letter->output);
 	add_text(out, "class", letter->has_class ? audit_class_name(letter->class_) : NULL);
 	add_text(out, "where", letter->where);

@@ -2,7 +2,7 @@
 /*
  * dead_letters -- what can never be delivered, kept with the reason: one NDJSON file for each output, one for the inputs.
  *
- * A line:  {"time":"...","reason":"...","code":"...","input":"...","output":"...","class":"...","event":{...}}
+ * A line:  {"time":"...","reason":"...","code":"...","input":"...","cluster":"...","output":"...","class":"...","event":{...}}
  *          `event` is the event as it is; bytes that are no JSON object stand as base64 in `bytes` instead, at most the
  *          first 64 KiB, with `bytes_total` when there was more. `where` is FILE:LINE of a broken line.
  * Durable: dead_letters_sync makes all that was added so far survive power loss; the ledger's closing of a span waits
@@ -30,6 +30,7 @@ struct dead_letter {
 	const char *reason;  /* a sentence, never content */
 	const char *code;    /* a word: "not_json", "not_an_event", "too_long", "http_400", "too_large", "gap" (no event: `where` is gone) */
 	const char *input;   /* name, or NULL */
+	const char *cluster; /* the source's, or NULL, or "" */
 	const char *output;  /* name, or NULL */
 	const char *where;   /* FILE:LINE, or NULL */
 	bool has_class;

@@ -178,12 +178,14 @@ void lane_batch_delivered(struct batch *b, uint32_t count, uint64_t bytes)
 	outcome(b, count);
 }
 
-static int write_dead_letter(struct lane *l, const char *input, struct view event, const char *code, const char *reason)
+static int write_dead_letter(const struct batch *b, struct view event, const char *code, const char *reason)
 {
+	struct lane *l = b->lane;
 	struct dead_letter letter = {
 		.reason = reason,
 		.code = code,
-		.input = input,
+		.input = b->input,
+		.cluster = b->cluster,
 		.output = l->options.output->name,
 		.has_class = true,
 		.class_ = l->options.class_,
@@ -201,7 +203,7 @@ static int write_dead_letter(struct lane *l, const char *input, struct view even
 static int bury(struct batch *b, uint32_t index, const char *code, const char *reason)
 {
 	struct view bytes = index < b->n ? b->records[index].bytes : b->misfits[index - b->n].bytes;
-	int e = write_dead_letter(b->lane, b->input, bytes, code, reason);
+	int e = write_dead_letter(b, bytes, code, reason);
 	if (e == 0)
 		lane_account(b->lane, &(struct lane_counters){
 			.dead_events = 1,

@@ -103,3 +103,23 @@ def test_once_leaves_an_input_whose_dead_letters_are_full(router, letters):
     assert numbers(letters) == [0, 1, 2, 0, 1, 2, 3, 4]
     assert router.once(config).returncode == 0
     assert whole_lines(router.folder / 'admin_read.ndjson') == [event.encode() for event in events]
+
+
+def test_replayed_events_leave_as_of_the_input_and_cluster_that_they_came_from(router):
+    def config(more):
+        return ('state_dir: state\ncluster: home\nredact: off\ninputs:\n  a: { type: file, path: a.log, cluster: east }\n'
+                '  b: { type: file, path: b.log }\noutputs:\n'
+                f'  out: {{ type: file, path: "out/{{cluster}}/{{input}}/{{class}}"{more} }}\n')
+
+    events = {name: json.dumps({'kind': 'Event', 'stage': 'ResponseComplete', 'verb': 'list', 'auditID': name, 'requestURI': '/api/v1/pods',
+                               'objectRef': {'resource': 'pods', 'apiVersion': 'v1'}, 'note': 'x' * 2000})
+              for name in 'ab'}
+    for name, event in events.items():
+        router.write(f'{name}.log', event + '\n')
+    assert router.once(config(', max_event_bytes: 1KiB')).returncode == 1
+    letters = router.folder / 'state/dead-letters/outputs/out.ndjson'
+    assert sorted((letter['input'], letter['cluster']) for letter in map(json.loads, whole_lines(letters))) == [('a', 'east'), ('b', 'home')]
+    router.write('audit-router.yaml', config(''))
+    assert router('replay', '-c', 'audit-router.yaml', letters).returncode == 0
+    assert whole_lines(router.folder / 'out/east/a/admin_read') == [events['a'].encode()]
+    assert whole_lines(router.folder / 'out/home/b/admin_read') == [events['b'].encode()]
