@@ -69,8 +69,8 @@ static const struct setting rows[] = {
 		.offset = offsetof(struct file_settings, path),
 		.help = "Where to, such as `archive/{class}/{date}.ndjson`. `{class}` is lower case; `{date}` (2026-11-21) and "
 			"`{hour}` (21) are UTC of requestReceivedTimestamp, `unknown` where an event has none; `{cluster}` and "
-			"`{input}` with other characters than letters, digits, `.`, `_` and `-` replaced by `_`. Missing folders "
-			"are made; files are appended to.",
+			"`{input}` with other characters than letters, digits, `.`, `_` and `-` replaced by `_`, and one of more than "
+			"120 bytes cut, with a checksum. Missing folders are made; files are appended to.",
 	},
 	{
 		.key = "sync",

@@ -3,10 +3,12 @@
 #include <string.h>
 
 #include "router/base/clock.h"
+#include "router/base/crc32c.h"
 #include "router/lane/batch.h"
 
 static const int64_t HOUR_US = 3600ll * 1000000, DAY_US = 24 * 3600ll * 1000000;
 
+enum { CHECKSUM_CHARS = sizeof "-01234567" - 1 };
 enum field { CLASS, DATE, HOUR, CLUSTER, INPUT, LITERAL };
 static const char *const field_names[] = { "{class}", "{date}", "{hour}", "{cluster}", "{input}", NULL };
 
@@ -60,10 +62,16 @@ static void add_name(struct buf *out, const char *name)
 	static const char good[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
 	if (!name || !*name)
 		name = "unknown";
-	for (const char *c = name; *c; c++) {
-		bool kept = (unsigned char)*c >= 0x80 || (strchr(good, *c) && !(c == name && *c == '.'));
-		buf_add_byte(out, kept ? *c : '_');
+	const size_t len = strlen(name);
+	size_t kept = len > FILE_PATH_NAME_MAX ? FILE_PATH_NAME_MAX - CHECKSUM_CHARS : len;
+	while (kept < len && kept && ((unsigned char)name[kept] & 0xc0) == 0x80)
+		kept--; /* not within a character of UTF-8 */
+	for (const char *c = name; c < name + kept; c++) {
+		bool is_good = (unsigned char)*c >= 0x80 || (strchr(good, *c) && !(c == name && *c == '.'));
+		buf_add_byte(out, is_good ? *c : '_');
 	}
+	if (kept < len)
+		buf_addf(out, "-%08x", crc32c_add(0, name, len));
 }
 
 static void add_time(struct buf *out, enum field field, int64_t received_us)

@@ -4,7 +4,9 @@
  *
  * {class} is lower case. {date} (2026-11-21) and {hour} (21) are UTC of the event's requestReceivedTimestamp, "unknown"
  * where it has none. {cluster} and {input} become one harmless part of a name: what is no letter, digit, dot, dash or
- * underscore of ASCII, or above ASCII, becomes "_", and so does a dot in front; "unknown" when empty.
+ * underscore of ASCII, or above ASCII, becomes "_", and so does a dot in front; "unknown" when empty. Of a longer one than
+ * FILE_PATH_NAME_MAX bytes the first ones stay, with a checksum of it all behind them: a name that no file system takes
+ * would hold its lane for ever.
  * Pure.
  */
 #include <stdint.h>
@@ -12,6 +14,8 @@
 #include "router/base/audit_class.h"
 #include "router/base/buf.h"
 #include "router/base/err.h"
+
+enum { FILE_PATH_NAME_MAX = 120 };
 
 struct file_path_values {
 	enum audit_class class_;

@@ -62,6 +62,34 @@ static void names_cannot_leave_their_folder(void **state)
 	expect("/a/{cluster}{input}/x", &dots, "/a/__/x");
 }
 
+/* As cloud providers give them, and as somebody might who wants to stop a lane: the path can be opened, and is one name's. */
+static void long_names_become_short_ones(void **state)
+{
+	char text[256], near[256];
+	struct file_path_values v = { .cluster = text };
+	struct file_path_values n = { .cluster = near };
+	(void)state;
+	for (size_t len = 1; len < sizeof text; len++) {
+		cleanup(buf_finish) struct buf one = { 0 }, other = { 0 };
+		memset(text, 'x', len);
+		text[len] = 0;
+		memcpy(near, text, sizeof near);
+		near[len - 1] = 'y';
+		file_path_add(&one, "{cluster}", &v);
+		file_path_add(&other, "{cluster}", &n);
+		assert_int_equal(one.len, len < FILE_PATH_NAME_MAX ? len : FILE_PATH_NAME_MAX);
+		assert_string_not_equal(buf_text(&one), buf_text(&other));
+	}
+	text[0] = 'a';
+	for (size_t i = 1; i < 251; i += 2)
+		memcpy(text + i, "\xc3\xa9", 2);
+	text[251] = 0;
+	cleanup(buf_finish) struct buf out = { 0 };
+	file_path_add(&out, "{cluster}", &v);
+	const char *dash = strchr(buf_text(&out), '-');
+	assert_true(dash && (dash - out.ptr) % 2 == 1); /* no half of a character */
+}
+
 static void mistakes_are_told(void **state)
 {
 	static const struct {
@@ -128,6 +156,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(placeholders_are_filled_in),
 		cmocka_unit_test(names_cannot_leave_their_folder),
+		cmocka_unit_test(long_names_become_short_ones),
 		cmocka_unit_test(mistakes_are_told),
 		cmocka_unit_test(patterns_take_any_time),
 		cmocka_unit_test(spans_agree_with_paths),
