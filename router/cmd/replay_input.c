@@ -202,6 +202,7 @@ static void progress(const struct input *in, uint64_t *ret_done, uint64_t *ret_t
 const struct input_ops input_replay = {
 	.name = "replay",
 	.help = "Dead letters, once more.",
+	.epochs = true,
 	.open = open_input,
 	.run = run,
 	.stop = stop,

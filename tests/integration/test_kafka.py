@@ -228,6 +228,20 @@ def test_embedded(router, prefix, audit_log):
     assert 'embedded Kafka at 127.0.0.1:' in done.stderr
 
 
+def test_replayed_events_are_no_copies_by_their_numbers(router, broker, prefix):
+    """A reader that drops what has the number of an event before keeps them: each replay is an epoch."""
+    event = {'kind': 'Event', 'stage': 'ResponseComplete', 'verb': 'create', 'auditID': 'logged'}
+    router.write('audit.log', json.dumps(event) + '\n')
+    assert router.once(config(broker.bootstrap, prefix, router.folder / 'audit.log')).returncode == 0
+    for i in range(2):
+        letter = {'code': 'too_large', 'input': 'log', 'output': 'kafka', 'event': {**event, 'auditID': f'replayed-{i}'}}
+        assert router('replay', '-c', 'audit-router.yaml', router.write('letters', json.dumps(letter) + '\n')).returncode == 0
+    messages = broker.consume(topic(prefix, 'ADMIN_ACTIVITY'))
+    numbers = {json.loads(m.value)['auditID']: (int(m.headers.get('epoch', 0)), int(m.headers['seq'])) for m in messages}
+    assert numbers['logged'] == (0, 0)
+    assert 0 < numbers['replayed-0'][0] < numbers['replayed-1'][0]
+
+
 def test_a_webhook_numbers_by_epoch(router, broker, prefix):
     """Its numbers begin anew with each start, under a later epoch; together they leave no gap."""
     text = config(broker.bootstrap, prefix, None, 'partitions: 1\nclasses: [ADMIN_READ]')
