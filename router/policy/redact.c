@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "router/base/clock.h"
 #include "router/event/text.h"
 #include "router/policy/redact_private.h"
 #include "router/policy/redact_scan.h"
@@ -312,6 +313,35 @@ void redact_edit(const struct redactor *r, const struct event *e, const struct a
 
 /* ---- what is no JSON ---- */
 
+/* What follows white space, zero bytes and a byte order mark. */
+static struct view skip_blanks(struct view line)
+{
+	while (line.len && (unsigned char)*line.ptr <= ' ')
+		line = (struct view){ line.ptr + 1, line.len - 1 };
+	return view_starts(line, VIEW("\xef\xbb\xbf")) ? (struct view){ line.ptr + 3, line.len - 3 } : line;
+}
+
+/*
+ * Is it a piece out of the middle of an event: of pretty-printed JSON, or what is left behind a gap? It may be data all through.
+ * A beginning is an object's, or the time that exports and the legacy format have in front.
+ */
+static bool is_piece(struct view line)
+{
+	struct view text = skip_blanks(line);
+	int64_t ignored;
+	if (!text.len || *text.ptr == '{' || !memchr(text.ptr, '"', text.len))
+		return false;
+	const char *space = memchr(text.ptr, ' ', text.len);
+	return !space || !clock_parse((struct view){ text.ptr, (size_t)(space - text.ptr) }, &ignored);
+}
+
+/* No words are found in what is not bytes of text, as UTF-16. */
+static bool is_binary(struct view line)
+{
+	struct view text = skip_blanks(line);
+	return text.len && memchr(text.ptr, 0, text.len);
+}
+
 /* Where the first body, or data, may begin. */
 static size_t safe_length(const struct redactor *r, struct view line)
 {
@@ -328,8 +358,9 @@ static size_t safe_length(const struct redactor *r, struct view line)
 		{ "value\"", 6 },
 		{ "value\\", 6 },
 		{ "Payload", 7 }, /* of a LogEntry */
+		{ "error found in", 14 }, /* what quotes a body, see redact_find.c */
 	};
-	if (r->n_rules || redact_has_hidden(line))
+	if (r->n_rules || redact_has_hidden(line) || is_piece(line) || is_binary(line))
 		return 0;
 	size_t len = line.len;
 	for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
@@ -351,7 +382,7 @@ void redact_broken(const struct redactor *r, struct view line, struct buf *out, 
 	size_t safe = safe_length(r, line);
 	if (r->kinds & 1u << REDACT_TOKENS) {
 		redact_tokens(&sink, (struct view){ line.ptr, safe });
-		redact_url(&sink, (struct view){ line.ptr, safe });
+		redact_loose_urls(&sink, (struct view){ line.ptr, safe });
 	}
 	if (safe < line.len) {
 		edits_replace(&edits, (struct view){ line.ptr + safe, line.len - safe }, VIEW(REDACT_MARK));

@@ -58,6 +58,7 @@ void redact_edit(const struct redactor *, const struct event *, const struct att
 
 /*
  * What of a line that is no JSON may be kept: nobody can tell where its values end. Its tokens are masked, and it ends, with
- * the mark, before the first thing that may be a body or data; under own rules nothing of it is kept. Written to `out`.
+ * the mark, before the first thing that may be a body or data. Nothing is kept of a piece out of the middle of an event, of what
+ * is not text in bytes (UTF-16), and under own rules. Written to `out`.
  */
 void redact_broken(const struct redactor *, struct view line, struct buf *out, uint64_t counts[REDACT_KINDS]);

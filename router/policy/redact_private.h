@@ -176,6 +176,8 @@ void redact_tokens(struct redact_sink *, struct view bytes);
 /* Does a query parameter of this URL have to go? */
 bool redact_url_has_secret(struct view url);
 void redact_url(struct redact_sink *, struct view url);
+/* The same of all URLs in bytes that are no JSON, or in texts of JSON, escapes and all. */
+void redact_loose_urls(struct redact_sink *, struct view bytes);
 void redact_rules(const struct redactor *, const struct event *, const struct attributes *, struct redact_work *,
 	struct redact_sink *);
 

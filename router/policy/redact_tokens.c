@@ -292,3 +292,70 @@ void redact_url(struct redact_sink *sink, struct view url)
 		if (!view_eq(value, VIEW(REDACT_MARK)))
 			redact_sink_part(sink, value, REDACT_TOKENS);
 }
+
+/* ---- URLs in a line that is no JSON ---- */
+
+/*
+ * The character at `at`, where JSON has escaped it by \u too, in a text or in a text in a text; `*at` moves behind it. Other
+ * backslashes, however many, are one.
+ */
+static char next_character(const char **at, const char *end)
+{
+	const char *p = *at;
+	while (p < end && *p == '\\')
+		p++;
+	if (p == *at)
+		return *(*at)++;
+	*at = p;
+	if (end - p < 5 || memcmp(p, "u00", 3) || hex_digit(p[3]) < 0 || hex_digit(p[4]) < 0)
+		return '\\';
+	*at = p + 5;
+	return (char)(hex_digit(p[3]) << 4 | hex_digit(p[4]));
+}
+
+static bool begins_parameter(char c)
+{
+	return c == '?' || c == '&' || c == ';' || c == '#';
+}
+
+/* Where the value that begins at `at` ends: before the next parameter, or where a URL cannot go on. */
+static const char *loose_value_end(const char *at, const char *end)
+{
+	for (const char *next = at; at < end; at = next) {
+		char c = next_character(&next, end);
+		if (c == '&' || c == ';' || c == '#' || c == '"' || (c >= 0 && c <= ' '))
+			break;
+	}
+	return at;
+}
+
+/* `at` is behind what may begin a parameter. Returns where to go on. */
+static const char *take_loose_parameter(struct redact_sink *sink, const char *at, const char *end)
+{
+	char name[3 * PARAMETER_NAME_MAX];
+	size_t n = 0;
+	while (at < end && n < sizeof name) {
+		const char *next = at;
+		char c = next_character(&next, end);
+		if (c == '=') {
+			const char *stop = loose_value_end(next, end);
+			struct view value = { next, (size_t)(stop - next) };
+			if (value.len && is_secret_name((struct view){ name, n }) && !view_eq(value, VIEW(REDACT_MARK)))
+				redact_sink_part(sink, value, REDACT_TOKENS);
+			return stop;
+		}
+		if (begins_parameter(c) || c == '"')
+			break;
+		name[n++] = c;
+		at = next;
+	}
+	return at;
+}
+
+void redact_loose_urls(struct redact_sink *sink, struct view bytes)
+{
+	const char *at = bytes.ptr, *end = bytes.ptr + bytes.len;
+	while (at < end)
+		if (begins_parameter(next_character(&at, end)))
+			at = take_loose_parameter(sink, at, end);
+}

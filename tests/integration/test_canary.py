@@ -162,14 +162,22 @@ def broken():
     yield json.dumps(secret(data={'p': CODED}))
     yield f'not JSON at all {JWT}'
     yield json.dumps({**event('no stage', PLACES['env']), 'stage': 1})
+    url = json.dumps(event('url', PLACES['url'])).replace('&', '\\u0026')
+    yield url[:url.index('"verb"')]
+    yield clouds.eks(url[:url.index('"verb"')].encode()).decode()
+    yield '{"kind":"EventList","items":[' + json.dumps(event('first', {'requestURI': '/x?a=b'})) + ',' + url
+    message = json.dumps(event('message', PLACES['error_message']))
+    yield message[:-9]
+    yield from json.dumps(event('pretty', PLACES['object']), indent=2).splitlines()
+    yield whole[whole.index('"data"') + 9:]
 
 
 def assert_nowhere(folder, *texts):
     needles = [CANARY.encode(), CODED.encode(), JWT.encode(), JWT.split('.')[1].encode()]
     # The dead letters keep what is no JSON as base64: at any of three alignments.
     for skip in range(3):
-        needles.append(base64.b64encode(b'\0' * skip + CANARY.encode())[4:-4])
-        needles.append(base64.b64encode(b'\0' * skip + CODED.encode())[4:-4])
+        for canary in (CANARY.encode(), CODED.encode(), CODED.encode('utf-16-le'), CODED.encode('utf-16-be')):
+            needles.append(base64.b64encode(b'\0' * skip + canary)[4:-4])
     found = [(str(p), n) for p in folder.rglob('*') if p.is_file() and p.name not in ('audit.log', 'key', 'audit-router.yaml')
              for n in needles if n in p.read_bytes()]
     found += [(i, n) for i, text in enumerate(texts) for n in needles if n in text]
@@ -185,7 +193,9 @@ def config(url, more='', once_wait='120s'):
 @pytest.fixture
 def planted(router):
     router.write('key', '0123456789abcdef0123456789abcdef\n')
-    router.write('audit.log', '\n'.join([*lines(), *broken()]) + '\n')
+    # UTF-16: the line, and what is left of its newline
+    wide = (json.dumps(event('utf-16', PLACES['object'])) + '\n').encode('utf-16')
+    router.write('audit.log', ('\n'.join([*lines(), *broken()]) + '\n').encode() + wide)
     return router
 
 
@@ -205,9 +215,20 @@ def test_nowhere_in_outputs_and_dead_letters(planted):
     for place in names + [f'{place}-half-{i}' for place in SPLIT for i in range(2)]:
         text = json.dumps(events[place])
         assert '[redacted]' in text or 'hmac:' in text, place
-    assert sum(1 for _ in broken()) == sum(len(p.read_text().splitlines()) for p in
+    assert sum(1 for _ in broken()) + 2 == sum(len(p.read_text().splitlines()) for p in
                                            (planted.folder / 'state' / 'dead-letters').glob('inputs*'))
     assert 'redacted values: ' in done.stderr
+
+
+def test_nowhere_in_dead_letters_without_own_rules(planted):
+    """Own rules leave nothing of a line that is no event; what the kinds alone leave holds no secret either."""
+    planted.write('audit.log', (planted.folder / 'audit.log').read_bytes()[sum(len(line.encode()) + 1 for line in lines()):])
+    done = planted.once('state_dir: state\nredact: [secrets, tokens, env, configmaps]\ninputs: { log: { type: file, path: audit.log } }\n'
+                        'outputs: { archive: { type: file, path: "archive/{class}" } }\n')
+    assert done.returncode == 1
+    assert_nowhere(planted.folder, done.stderr.encode())
+    kept = [json.loads(line) for line in (planted.folder / 'state/dead-letters/inputs.ndjson').read_text().splitlines()]
+    assert sum(1 for _ in broken()) + 2 == len(kept)
 
 
 def test_nowhere_in_spools(planted):

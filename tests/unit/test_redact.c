@@ -217,6 +217,24 @@ static void broken_lines_end_before_their_bodies(void **state)
 		{ "[tokens]", "log " JWT " x", "log [redacted] x" },
 		{ "[{rule: r, path: userAgent}]", "anything", "[redacted]" },
 		{ "[secrets]", "{\"user\":{}}}", "{\"user\":{}}}" },
+		/* Go writes & as an escape; and there may be more than one URL */
+		{ "[tokens]", "{\"requestURI\":\"/x?a=b\\u0026password=c\\/d\\u003ce\\u0026f=g\",\"verb",
+			"{\"requestURI\":\"/x?a=b\\u0026password=[redacted]\\u0026f=g\",\"verb" },
+		{ "[tokens]", "{\"message\":\"{\\\"requestURI\\\":\\\"/x?a=b\\\\u0026t%6fken=c\\\",",
+			"{\"message\":\"{\\\"requestURI\\\":\\\"/x?a=b\\\\u0026t%6fken=[redacted]\"," },
+		{ "[tokens]", "{\"auditID\":\"?\",\"requestURI\":\"/x?a=b\"},{\"requestURI\":\"/y?key=c;key=d#key=e\"",
+			"{\"auditID\":\"?\",\"requestURI\":\"/x?a=b\"},{\"requestURI\":\"/y?key=[redacted];key=[redacted]#key=[redacted]\"" },
+		{ "[tokens]", "{\"requestURI\":\"/x?token=&watch=1&keys=2&key", "{\"requestURI\":\"/x?token=&watch=1&keys=2&key" },
+		{ "[tokens]", "{\"requestURI\":\"/x?token=[redacted]\"", "{\"requestURI\":\"/x?token=[redacted]\"" },
+		/* what an old server quotes of a body */
+		{ "[secrets]", "{\"message\":\"x, error found in #10 byte of ...|p\":\"q", "{\"message\":\"x, [redacted]" },
+		/* pieces out of the middle, and what begins as an event all the same */
+		{ "[secrets]", "    \"password\": \"x\",", "[redacted]" },
+		{ "[secrets]", "eA==\"},\"type\":\"Opaque\"}", "[redacted]" },
+		{ "[secrets]", "2eA==\"}, \"type\":\"Opaque\"}", "[redacted]" },
+		{ "[secrets]", "  },", "  }," },
+		{ "[secrets]", " \xef\xbb\xbf{\"user\":\"x\",\"requestObject\":1}", " \xef\xbb\xbf{\"user\":\"x\",\"[redacted]" },
+		{ "[secrets]", "2026-11-21T20:54:23.486Z AUDIT: id=\"a\"", "2026-11-21T20:54:23.486Z AUDIT: id=\"a\"" },
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
@@ -228,6 +246,22 @@ static void broken_lines_end_before_their_bodies(void **state)
 		buf_finish(&out);
 		buf_finish(&said);
 	}
+}
+
+static void nothing_is_kept_of_utf_16(void **state)
+{
+	static const char line[] = "\0{\0\"\0p\0\"\0:\0\"\0x\0\"\0}";
+	struct buf said = { 0 }, out = { 0 };
+	struct redactor *r = read_redactor("[secrets]", &said);
+	(void)state;
+	redact_broken(r, (struct view){ line, sizeof line - 1 }, &out, counts);
+	assert_string_equal(buf_text(&out), "[redacted]");
+	buf_clear(&out);
+	redact_broken(r, (struct view){ "\0\0{\"a\":1", 8 }, &out, counts); /* zero bytes in front are not that */
+	assert_int_equal(out.len, 8);
+	redactor_destroy(r);
+	buf_finish(&out);
+	buf_finish(&said);
 }
 
 static void mistakes_are_named_with_their_place(void **state)
@@ -319,6 +353,7 @@ int main(void)
 		cmocka_unit_test(cuts_are_counted_by_kind),
 		cmocka_unit_test(depth_is_no_matter),
 		cmocka_unit_test(broken_lines_end_before_their_bodies),
+		cmocka_unit_test(nothing_is_kept_of_utf_16),
 		cmocka_unit_test(mistakes_are_named_with_their_place),
 		cmocka_unit_test(parameters_that_hold_secrets_are_known_by_name),
 		cmocka_unit_test(off_is_nothing_and_unsaid_the_default),
