@@ -92,6 +92,7 @@ static void reset(struct decoder *d, struct view bytes)
 	d->end = bytes.ptr + bytes.len;
 	d->items = d->items_api_version = (struct view){ 0 };
 	d->flags = 0;
+	d->repeated = 0;
 	d->escaped_bytes = 0;
 }
 
@@ -138,11 +139,15 @@ static enum decode_result judge(struct decoder *d, const struct event *event)
 	return event->stage_text.ptr && event->verb.ptr ? DECODE_OK : DECODE_NOT_EVENT;
 }
 
+/* NO_FIELD is of many keys, and a user's keys are those of two users. */
+static const uint64_t repeats_that_matter = ((uint64_t)1 << USER_USERNAME) - 2 +
+	((uint64_t)1 << SCAN_FIELDS) - ((uint64_t)1 << REF_RESOURCE);
+
 static enum decode_result finish(struct decoder *d, struct event *event)
 {
 	if (d->escaped_bytes)
 		unescape_texts(d, event);
-	event->flags = d->flags;
+	event->flags = d->flags | (d->repeated & repeats_that_matter ? EVENT_REPEATED_KEY : 0);
 	event->user.groups = d->texts[SCAN_GROUPS].list;
 	event->impersonated_user.groups = d->texts[SCAN_IMPERSONATED_GROUPS].list;
 	event->source_ips = d->texts[SCAN_SOURCE_IPS].list;

@@ -17,6 +17,8 @@
 enum event_flag {
 	EVENT_BAD_UTF8 = 1 << 0,       /* some string holds bytes that are no UTF-8 (the apiserver writes PATCH bodies raw) */
 	EVENT_LONE_SURROGATE = 1 << 1, /* some string holds \ud800..\udfff without its other half */
+	EVENT_HIDDEN_LETTER = 1 << 2,  /* some string has a letter or digit as \u00.., which hides words from a look at the bytes */
+	EVENT_REPEATED_KEY = 1 << 3,   /* a key of the event, of its objectRef or responseStatus is there twice: readers may differ */
 };
 
 /* What the bytes are: where the parts below stand in them. */

@@ -50,17 +50,21 @@ void log_entry_finish(struct log_entry *l)
 	*l = (struct log_entry){ 0 };
 }
 
-/* The last of equal keys wins, as everywhere. */
-static void take_members(struct view object, const struct row *rows, size_t n, struct fields *f)
+/* The last of equal keys wins, as everywhere. False: there are some. */
+static bool take_members(struct view object, const struct row *rows, size_t n, struct fields *f)
 {
+	bool once = true;
 	struct text_walk walk = text_walk_start(object);
 	struct text_member m;
 	while (text_walk_next(&walk, &m))
 		for (size_t i = 0; i < n; i++)
 			if (text_key_is(m.key, rows[i].key)) {
-				*(struct view *)((char *)f + rows[i].offset) = m.value;
+				struct view *field = (struct view *)((char *)f + rows[i].offset);
+				once = once && !field->ptr;
+				*field = m.value;
 				break;
 			}
+	return once;
 }
 
 static bool is_text(struct view value)
@@ -410,11 +414,12 @@ enum log_entry_result log_entry_read(struct log_entry *l, struct event *e)
 	*e = (struct event){ .bytes = e->bytes, .flags = e->flags };
 	if (!is_object(e->bytes))
 		return LOG_ENTRY_NONE;
-	take_members(e->bytes, entry_rows, sizeof entry_rows / sizeof *entry_rows, &f);
+	bool once = take_members(e->bytes, entry_rows, sizeof entry_rows / sizeof *entry_rows, &f);
 	if (!f.payload.ptr)
 		return f.log_name.ptr && (text_get(e->bytes, VIEW("jsonPayload")).ptr || text_get(e->bytes, VIEW("textPayload")).ptr) ?
 			LOG_ENTRY_OTHER_PAYLOAD : LOG_ENTRY_NONE;
-	take_members(f.payload, payload_rows, sizeof payload_rows / sizeof *payload_rows, &f);
+	once = take_members(f.payload, payload_rows, sizeof payload_rows / sizeof *payload_rows, &f) && once;
+	e->flags |= once ? 0 : EVENT_REPEATED_KEY;
 	if (!text_is(f.type, VIEW("type.googleapis.com/google.cloud.audit.AuditLog")))
 		return LOG_ENTRY_OTHER_PAYLOAD;
 	if (!text_is(f.service, VIEW("k8s.io")))

@@ -53,6 +53,11 @@ static bool is_hex(char c)
 	return hex_digits[(uint8_t)c];
 }
 
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
 /* Is this \uDC00..\uDFFF? Whatever else it is, the scanner will see to it. */
 static bool is_low_surrogate(const char *at, const char *end)
 {
@@ -77,6 +82,9 @@ size_t scan_escape(struct decoder *d, const char *at)
 			return 0;
 		}
 	}
+	/* What Go itself escapes (< > &) is none of these; \u005b and its neighbours count too. */
+	if (at[2] == '0' && at[3] == '0' && ((at[4] >= '4' && at[4] <= '7') || (at[4] == '3' && is_digit(at[5]))))
+		d->flags |= EVENT_HIDDEN_LETTER;
 	if ((at[2] | 0x20) != 'd' || at[3] < '8')
 		return 6;
 	bool high = at[3] <= '9' || (at[3] | 0x20) <= 'b';
@@ -84,11 +92,6 @@ size_t scan_escape(struct decoder *d, const char *at)
 		return 12;
 	d->flags |= EVENT_LONE_SURROGATE;
 	return 6;
-}
-
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
 }
 
 /* One digit or more, or NULL after scan_trouble. */

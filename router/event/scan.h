@@ -92,6 +92,7 @@ struct decoder {
 	enum decode_result result;
 	unsigned flags;         /* enum event_flag */
 	bool one_line;          /* a newline is no white space, but ends the bytes */
+	uint64_t repeated;      /* bits 1 << enum scan_field: keys that the event has twice */
 	size_t escaped_bytes;   /* the raw texts that have escapes and may be fields of the event */
 	uint64_t levels[DECODE_DEPTH_MAX / 64 + 1]; /* a bit for each open container: is it an object? */
 };
@@ -130,7 +131,7 @@ extern const struct scan_bytes {
 extern const bool scan_short_escapes[256];
 /*
  * The escape at `at` (a backslash): returns its bytes (2, 6, or 12 for a surrogate pair), or 0 after scan_trouble.
- * Flags lone surrogates.
+ * Flags lone surrogates, and letters and digits.
  */
 size_t scan_escape(struct decoder *, const char *at);
 /* The end of the number at `at` (a digit or a minus), or NULL after scan_trouble. */

@@ -175,10 +175,12 @@ static bool part_walk_next(struct part_walk *w, enum part *ret_part, struct text
 
 /* ---- an event ---- */
 
-/* What the request is about, whatever its bodies say of themselves. */
+/* What the request is about, whatever its bodies say of themselves; which of two objectRefs counts is the reader's choice. */
 static unsigned kinds_of_ref(const struct event *e)
 {
 	const struct event_object_ref *o = &e->object_ref;
+	if (e->flags & EVENT_REPEATED_KEY)
+		return 1u << REDACT_SECRETS | 1u << REDACT_CONFIGMAPS | 1u << REDACT_TOKENS;
 	if (!o->present)
 		return 0;
 	switch (o->resource.len) {
@@ -205,6 +207,8 @@ static bool has_webhook_patch(const struct event *e)
 static bool look_worth_it(const struct event *e, const struct redact_target *t)
 {
 	bool bodies = e->request_object.len || e->response_object.len, patch = has_webhook_patch(e);
+	if (e->flags & (EVENT_HIDDEN_LETTER | EVENT_REPEATED_KEY))
+		return true;
 	if (t->kinds)
 		return bodies || patch || e->response_status.code >= 400 ||
 		       (e->form == EVENT_LOG_ENTRY && e->response_status.message.len);
@@ -299,7 +303,7 @@ void redact_edit(const struct redactor *r, const struct event *e, const struct a
 		return;
 	const struct redact_target target = { (uint8_t)r->kinds, (uint8_t)(kinds_of_ref(e) & r->kinds) };
 	if (r->kinds & 1u << REDACT_TOKENS) {
-		if (redact_url_has_secret(e->request_uri))
+		if (e->flags & EVENT_REPEATED_KEY || redact_url_has_secret(e->request_uri))
 			look_into_urls(work_of(scratch), &sink, e);
 		redact_tokens(&sink, e->bytes);
 	}

@@ -101,10 +101,16 @@ static void take_kind(struct walk *w, struct redact_frame *f, struct view value)
 }
 
 /* Servers before 1.23 quote the body that they could not read: "..., error found in #10 byte of ...|BODY|...". */
-static bool quotes_body(struct view value)
+static bool quotes_body(struct redact_work *work, struct view value)
 {
 	static const struct view words = { "error found in #", 16 };
-	return value.ptr[0] == '"' && memmem(value.ptr, value.len, words.ptr, words.len);
+	struct buf *small = &work->small;
+	if (value.ptr[0] != '"')
+		return false;
+	buf_clear(small);
+	buf_reserve(small, value.len);
+	small->len = text_unescape((struct view){ value.ptr + 1, value.len - 2 }, small->ptr);
+	return memmem(small->ptr, small->len, words.ptr, words.len);
 }
 
 /* ---- JSON that is kept as text ---- */
@@ -202,7 +208,7 @@ static void value_ends(struct walk *w, struct redact_role role, struct view valu
 		take_kind(w, f, value);
 		break;
 	case ROLE_MESSAGE:
-		if (w->target->kinds && quotes_body(value))
+		if (w->target->kinds && quotes_body(w->work, value))
 			add_found(w, value, w->target->kinds, false);
 		break;
 	default:

@@ -593,6 +593,10 @@ static void what_the_apiserver_writes_wrong_is_flagged(void **state)
 		{ "\\ud7ff\\ue000", 0 },
 		{ "\\ud800\xff", EVENT_LONE_SURROGATE | EVENT_BAD_UTF8 },
 		{ "\\\\ud800", 0 },
+		{ "\\u0041", EVENT_HIDDEN_LETTER },
+		{ "\\u007A\\ud800", EVENT_HIDDEN_LETTER | EVENT_LONE_SURROGATE },
+		{ "\\u0030", EVENT_HIDDEN_LETTER },
+		{ "\\u003c\\u003E\\u0026\\u000a\\u0141", 0 },
 	};
 	static const char *const around[][2] = {
 		{ "{" SV ",\"userAgent\":\"", "\"}" },
@@ -612,6 +616,34 @@ static void what_the_apiserver_writes_wrong_is_flagged(void **state)
 	}
 	/* A good string, then bytes above 0x7f outside of it. */
 	check_line(VIEW("{" SV ",\"a\":\"b\"\xff}"), DECODE_BAD, sizeof "{" SV ",\"a\":\"b\"" - 1);
+}
+
+static void keys_that_are_there_twice_are_flagged(void **state)
+{
+	static const struct {
+		const char *more;
+		bool flagged;
+	} cases[] = {
+		{ "\"requestURI\":\"/a\",\"requestURI\":null", true },
+		{ "\"x\":1,\"requestURI\":\"/a\",\"x\":1,\"request\\u0055RI\":1", true },
+		{ "\"verb\":\"get\"", true }, /* SV has one */
+		{ "\"annotations\":{\"a\":1,\"a\":1}", false },
+		{ "\"objectRef\":{\"resource\":\"secrets\",\"resource\":\"pods\"}", true },
+		{ "\"objectRef\":{\"resource\":\"secrets\"},\"objectRef\":{}", true },
+		{ "\"responseStatus\":{\"code\":400,\"metadata\":{},\"code\":200}", true },
+		{ "\"user\":{\"username\":\"a\"},\"impersonatedUser\":{\"username\":\"a\"},\"x\":1,\"y\":1,\"x\":1", false },
+		{ "\"responseStatus\":{\"status\":\"a\"},\"status\":1,\"objectRef\":{\"name\":\"a\",\"apiVersion\":\"v1\"},\"apiVersion\":\"v1\"", false },
+	};
+	(void)state;
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		char *line = mem_textf("{" SV ",%s}", cases[i].more);
+		for (size_t j = 0; j < 2 * n_decoders; j++) { /* the second time with the keys as guesses */
+			struct event e = decode(decoders[j % n_decoders], line, DECODE_OK);
+			if (!(e.flags & EVENT_REPEATED_KEY) == cases[i].flagged)
+				fail_msg("%s", line);
+		}
+		free(line);
+	}
 }
 
 /* Bytes from the edges of what UTF-8 allows, at changing places of a text that blocks cover. */
@@ -888,6 +920,7 @@ int main(void)
 		cmocka_unit_test(wrong_types_are_absent),
 		cmocka_unit_test(codes_are_integers_of_32_bits),
 		cmocka_unit_test(what_the_apiserver_writes_wrong_is_flagged),
+		cmocka_unit_test(keys_that_are_there_twice_are_flagged),
 		cmocka_unit_test(utf8_is_judged_alike_at_every_place),
 		cmocka_unit_test(only_nine_letters_are_escapes),
 		cmocka_unit_test(long_escaped_keys_are_no_fields),
