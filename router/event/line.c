@@ -105,6 +105,22 @@ static bool is_pretty_piece(struct view line)
 	return i > 0 && i < line.len && line.ptr[i] == '"' && has(line, VIEW("\": "));
 }
 
+static const char *skip_blanks(const char *at, const char *end)
+{
+	while (at < end && (*at == ' ' || *at == '\t' || *at == '\r'))
+		at++;
+	return at;
+}
+
+/* One whole object, and at `at` another begins: Firehose's documents, or `jq -j`. */
+static bool is_side_by_side(struct view line, size_t at)
+{
+	const char *trouble = line.ptr + at, *end = line.ptr + line.len, *begin = skip_blanks(line.ptr, end);
+	if (at >= line.len || *trouble != '{' || *begin != '{' || begin == trouble)
+		return false;
+	return skip_blanks(text_skip(begin, end), trouble) == trouble;
+}
+
 static bool is_utf16(struct view line)
 {
 	if (line.len >= 2 && (memcmp(line.ptr, "\xff\xfe", 2) == 0 || memcmp(line.ptr, "\xfe\xff", 2) == 0))
@@ -134,6 +150,9 @@ const char *line_diagnose(struct view line, enum decode_result result, size_t at
 		return say(reason, "a byte order mark stands before the event", "not_json");
 	if (is_pretty_piece(line))
 		return say(reason, "pretty-printed JSON: an event must be on one line (jq -c . makes it so)", "not_json");
+	if (result == DECODE_BAD && is_side_by_side(line, at))
+		return say(reason, "several JSON objects on one line: each must be on a line of its own (jq -c . makes it so)",
+			"not_json");
 	(void)snprintf(reason, LINE_REASON_ROOM, "%s, at byte %zu", decode_result_text(result), at + 1);
 	return result == DECODE_DEEP ? "too_deep" : "not_json";
 }

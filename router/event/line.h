@@ -32,6 +32,7 @@ void line_complete_items(struct list_items *, struct decoder *item_decoder, stru
 enum { LINE_REASON_ROOM = 256 };
 /*
  * Why this line is no event: a sentence (never its content) into `reason`, a word for scripts as the result. Recognises
- * what people feed by mistake: pretty-printed JSON, the apiserver's legacy format, UTF-16. `why` is what unwrap_why said, or NULL.
+ * what people feed by mistake: pretty-printed JSON, objects side by side, the apiserver's legacy format, UTF-16. `why` is what
+ * unwrap_why said, or NULL.
  */
 const char *line_diagnose(struct view line, enum decode_result, size_t at, const char *why, char *reason);

@@ -47,6 +47,12 @@ static void what_people_feed_by_mistake_is_named(void **state)
 		{ VIEW("{\"kind\":\"Pod\"}"), "not_an_event", "not an audit event" },
 		{ VIEW("17"), "not_an_event", "not an audit event" },
 		{ VIEW("{\"a\":tru}"), "not_json", "at byte 9" },
+		{ VIEW("{\"a\":\"}\"}{\"b\":1}"), "not_json", "line of its own" },
+		{ VIEW(" {\"a\":1} \r{\"b\""), "not_json", "line of its own" },
+		{ VIEW("{\"a\":1}}"), "not_json", "at byte 8" },
+		{ VIEW("{\"a\":[{}{}]}"), "not_json", "at byte 9" },
+		{ VIEW("[{}{}]"), "not_json", "at byte 4" },
+		{ VIEW("{{}}"), "not_json", "at byte 2" },
 		{ VIEW("{\"a\":"), "not_json", "truncated JSON, at byte 6" },
 	};
 	char reason[LINE_REASON_ROOM];
