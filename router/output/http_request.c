@@ -242,10 +242,10 @@ static void set_body(struct http_request *r)
 {
 	bool packed = r->target->settings->compression != HTTP_PLAIN;
 	const struct view body = buf_view(packed ? &r->packed : &r->parcel.body);
-	curl_off_t bytes = (curl_off_t)(r->parcel.streamed ? r->parcel.bytes : body.len);
+	r->body_bytes = r->parcel.streamed ? r->parcel.bytes : body.len;
 	parcel_rewind(&r->parcel);
 	(void)curl_easy_setopt(r->easy, CURLOPT_POSTFIELDS, r->parcel.streamed ? NULL : body.ptr);
-	(void)curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE_LARGE, bytes);
+	(void)curl_easy_setopt(r->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_bytes);
 }
 
 void http_request_prepare(struct http_request *r)
@@ -265,10 +265,11 @@ void http_request_prepare(struct http_request *r)
 
 /* ---- result ---- */
 
+/* `status` 0: no answer. */
 static enum http_verdict verdict(const struct http_request *r, CURLcode code, long status)
 {
 	bool reads_answer = r->target->format->answer;
-	if (code != CURLE_OK && !r->answer_began)
+	if (!status)
 		return http_verdict_of_error(code);
 	enum http_verdict by_status = http_verdict_of_status(status);
 	if (code == CURLE_OK || by_status != HTTP_DELIVERED || !reads_answer)
@@ -280,18 +281,21 @@ struct http_result http_request_result(const struct http_request *r, CURLcode co
 {
 	struct http_result result = { .code = code };
 	curl_off_t retry_after_s = 0, sent = 0;
-	if (code == CURLE_OK && !r->answer_began)
-		result.code = code = CURLE_RECV_ERROR; /* a connection that ends within the head is fine with libcurl: no answer, for us */
 	if (r->answer_began)
 		(void)curl_easy_getinfo(r->easy, CURLINFO_RESPONSE_CODE, &result.status);
 	(void)curl_easy_getinfo(r->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
 	(void)curl_easy_getinfo(r->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+	if (http_verdict_of_status(result.status) == HTTP_DELIVERED && (uint64_t)sent < r->body_bytes)
+		result.status = 0; /* early */
+	const bool answered = result.status;
+	if (code == CURLE_OK && !answered)
+		result.code = code = CURLE_RECV_ERROR; /* a connection that ends within the head is fine with libcurl: no answer, for us */
 	result.verdict = verdict(r, code, result.status);
 	if (code != CURLE_OK && http_verdict_of_status(result.status) == HTTP_DELIVERED)
 		result.status = 0; /* what came after it is the trouble */
 	if (retry_after_s > 0)
 		result.retry_after_ms = retry_after_s < INT32_MAX ? retry_after_s * 1000 : (int64_t)INT32_MAX * 1000;
-	result.cut = (code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR) && sent > 0 && !r->answer_began;
+	result.cut = (code == CURLE_SEND_ERROR || code == CURLE_RECV_ERROR) && sent > 0 && !answered;
 	return result;
 }
 

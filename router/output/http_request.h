@@ -4,6 +4,7 @@
  *
  * Limits:  an answer is kept only where the format reads it, and up to HTTP_ANSWER_MAX and HTTP_ANSWER_EVENT_MAX an
  *          event; a longer one, or endless headers, ends the transfer. The time of all of it is `timeout`.
+ * Early:   a 2xx that came before all of the body was sent, and then the transfer ended, is no answer: nobody took the rest.
  * Threads: one owner; libcurl's callbacks run in it, inside curl_multi_perform.
  */
 #include <curl/curl.h>
@@ -60,6 +61,7 @@ struct http_request {
 	struct curl_slist *headers; /* as of auth_version */
 	unsigned auth_version;
 	bool fresh;                /* a connection of its own */
+	uint64_t body_bytes;       /* of the request */
 	uint64_t header_bytes, answer_bytes;
 	uint64_t answer_max;
 	struct buf answer;

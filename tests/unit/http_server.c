@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <assert.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -204,13 +205,27 @@ static struct server_step next_step(struct server *s, const char *head, size_t l
 	return step;
 }
 
+/* Is it one of those that are answered with their bodies unread? Then that was done, and the client is gone. */
+static bool answer_early(struct connection *c)
+{
+	struct server *s = c->server;
+	struct pollfd gone = { .fd = c->fd, .events = POLLRDHUP };
+	(void)pthread_mutex_lock(&s->mutex);
+	bool early = s->n_early > 0;
+	s->n_early -= early;
+	(void)pthread_mutex_unlock(&s->mutex);
+	if (early && answer(c->fd, 200, NULL, ""))
+		(void)poll(&gone, 1, -1);
+	return early;
+}
+
 static bool serve_one(struct connection *c)
 {
 	char *end, length[32];
 	do {
 		end = c->in.len ? memmem(c->in.ptr, c->in.len, "\r\n\r\n", 4) : NULL;
 	} while (!end && read_more(c));
-	if (!end)
+	if (!end || answer_early(c))
 		return false;
 	char *head = mem_text((struct view){ c->in.ptr, (size_t)(end + 2 - c->in.ptr) });
 	size_t head_len = strlen(head) + 2;

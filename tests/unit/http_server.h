@@ -38,6 +38,7 @@ struct server {
 	struct server_step steps[SERVER_STEPS_MAX];
 	unsigned n_steps;
 	int port;                      /* 0: any */
+	unsigned n_early;              /* so many requests first: "200" once their head is there, and no byte more is read */
 
 	/* any time, under the mutex */
 	pthread_mutex_t mutex;

@@ -164,6 +164,24 @@ static void trouble_is_told_retried_and_taken_back(void **state)
 	}
 }
 
+/* The body is larger than what the sockets' buffers hold: part of it was never sent. */
+static void a_200_before_the_body_was_sent_is_no_answer(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	r.settings.timeout_ms = 1000;
+	r.settings.batch_bytes = 16 << 20;
+	r.share_bytes = 32 << 20;
+	r.server.n_early = 1;
+	rig_start(&r);
+	rig_push_events(&r, 80, 100000);
+	rig_drain(&r);
+	rig_assert_none_lost(&r);
+	assert_true(lane_counters(r.lane).retries > 0);
+	rig_end(&r);
+}
+
 static void a_stalled_collector_is_given_up_after_timeout(void **state)
 {
 	(void)state;
@@ -538,6 +556,7 @@ int main(void)
 		cmocka_unit_test(compressed_bodies_decode_to_the_same),
 		cmocka_unit_test(the_json_format_makes_arrays),
 		cmocka_unit_test(trouble_is_told_retried_and_taken_back),
+		cmocka_unit_test(a_200_before_the_body_was_sent_is_no_answer),
 		cmocka_unit_test(a_stalled_collector_is_given_up_after_timeout),
 		cmocka_unit_test(a_lost_answer_means_again_not_never),
 		cmocka_unit_test(what_follows_a_200_does_not_undo_it),
