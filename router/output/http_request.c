@@ -299,6 +299,14 @@ struct http_result http_request_result(const struct http_request *r, CURLcode co
 	return result;
 }
 
+/* libcurl's, but for what quotes the environment's proxy, whose password may stand in it. */
+static const char *words_of(const struct http_request *r, CURLcode code)
+{
+	if (view_starts(view_of(r->error), VIEW("Unsupported proxy")))
+		return "the proxy that the environment names (http_proxy, https_proxy, all_proxy) is none that libcurl takes";
+	return r->error[0] ? r->error : curl_easy_strerror(code);
+}
+
 void http_request_explain(const struct http_request *r, const struct http_result *result, char *text, size_t room)
 {
 	const char *hint = http_verdict_hint(result->verdict, result->status, result->status ? CURLE_OK : result->code);
@@ -306,8 +314,7 @@ void http_request_explain(const struct http_request *r, const struct http_result
 		(void)snprintf(text, room, "%ld from %s%s", result->status, r->target->shown, hint);
 		return;
 	}
-	const char *why = r->error[0] ? r->error : curl_easy_strerror(result->code);
-	(void)snprintf(text, room, "%s: %s%s", r->target->shown, why, hint);
+	(void)snprintf(text, room, "%s: %s%s", r->target->shown, words_of(r, result->code), hint);
 	for (char *at = text; *at; at++) {
 		if (iscntrl((unsigned char)*at))
 			*at = ' ';

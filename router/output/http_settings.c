@@ -288,7 +288,8 @@ static const struct section tls_section = {
 #define AT(field) offsetof(struct http_settings, field)
 static const struct setting rows[] = {
 	{ .key = "url", .type = SETTING_TEXT, .required = true, .offset = AT(url),
-		.help = "Where to POST to, http:// or https://. `{class}` and `{cluster}` are filled in. Redirects are not followed." },
+		.help = "Where to POST to, http:// or https://. `{class}` and `{cluster}` are filled in. Redirects are not followed. "
+			"A proxy is taken from the environment: `http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`." },
 	{ .key = "compression", .type = SETTING_CHOICE, .offset = AT(compression), .initial = "none",
 		.choices = compressions, .help = "Content-Encoding of the bodies. zstd costs a quarter of gzip's time." },
 	{ .key = "batch_events", .type = SETTING_INT, .offset = AT(batch_events), .initial = "1000", .min = "1",

@@ -259,6 +259,20 @@ static void a_collector_that_is_down_gets_all_once_it_is_up(void **state)
 	rig_end(&r);
 }
 
+static void a_proxy_that_is_no_address_is_told_without_its_password(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	assert_int_equal(setenv("http_proxy", "http://me:hidden#word@127.0.0.1:1", 1), 0);
+	r.settings.url = mem_textf("http://collector.invalid/");
+	rig_start(&r);
+	rig_push_events(&r, 10, 10);
+	lane_finish(r.lane);
+	rig_wait_for_trouble(&r, "proxy");
+	rig_end(&r);
+}
+
 static void a_new_token_in_its_file_ends_the_401s(void **state)
 {
 	(void)state;
@@ -561,6 +575,7 @@ int main(void)
 		cmocka_unit_test(a_lost_answer_means_again_not_never),
 		cmocka_unit_test(what_follows_a_200_does_not_undo_it),
 		cmocka_unit_test(a_collector_that_is_down_gets_all_once_it_is_up),
+		cmocka_unit_test(a_proxy_that_is_no_address_is_told_without_its_password),
 		cmocka_unit_test(a_new_token_in_its_file_ends_the_401s),
 		cmocka_unit_test(a_missing_token_file_is_waited_for),
 		cmocka_unit_test(basic_credentials_are_sent),
