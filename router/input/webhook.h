@@ -24,6 +24,7 @@
 
 #include <gnutls/gnutls.h>
 #include <microhttpd.h>
+#include "router/base/file_mark.h"
 #include "router/input/input.h"
 #include "router/input/webhook_intake.h"
 
@@ -111,7 +112,8 @@ struct input {
 	_Atomic bool quiesced;    /* its listening socket is closed */
 	struct webhook_tls *tls;
 	char *token;              /* as it stands in its file; NULL: none is asked for */
-	struct timespec token_modified;  /* keeper */
+	struct file_mark token_mark; /* keeper */
+	struct err token_problem;    /* keeper; of its file as it is, .text is "" when it is in use */
 	unsigned stops;           /* calls of stop(): 1 drain, 2 give up */
 
 	struct webhook_piece *head, *tail;

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "config/config.h"
@@ -27,18 +26,16 @@ enum { TICK_MS = 100, LINGER_MS = 2000, FILES_MS = 1000 };
 int keeper_read_token(struct input *w, struct err *err)
 {
 	const struct webhook_settings *s = w->settings;
-	struct stat st;
 	if (!s->token && !s->token_file)
 		return 0;
-	if (s->token_file && stat(s->token_file, &st) == 0)
-		w->token_modified = st.st_mtim;
+	(void)file_mark_look(&w->token_mark, s->token_file);
 	char *token = settings_secret(s->token, s->token_file, err);
 	if (!token)
 		return -EINVAL;
 	token[strcspn(token, "\r\n \t")] = 0;
 	if (!*token) {
 		free(token);
-		return err_set(err, "the token is empty");
+		return err_at(err, s->token_file ? s->token_file : "", 0, 0, "the token is empty");
 	}
 	(void)pthread_mutex_lock(&w->mutex);
 	char *before = w->token;
@@ -50,18 +47,26 @@ int keeper_read_token(struct input *w, struct err *err)
 	return 0;
 }
 
+/* As it is with certificates: what cannot be read leaves the old one, is told of once, and tried again. */
+static void refresh_token(struct input *w)
+{
+	char text[ERR_TEXT_MAX];
+	struct err problem = { 0 };
+	const char *path = w->settings->token_file;
+	if (!path || (!file_mark_look(&w->token_mark, path) && !w->token_problem.text[0]))
+		return;
+	if (keeper_read_token(w, &problem) < 0 && strcmp(problem.text, w->token_problem.text) != 0)
+		log_line(LOG_ERROR, NULL, "input %s: the old token stays: %s", w->options.input->name,
+			err_print(&problem, text, sizeof text));
+	w->token_problem = problem;
+}
+
 static void look_at_files(struct input *w)
 {
-	struct err token_err = { 0 }, tls_err = { 0 };
-	char why[ERR_TEXT_MAX];
-	struct stat st;
-	const char *path = w->settings->token_file;
-	if (path && stat(path, &st) == 0 && (st.st_mtim.tv_sec != w->token_modified.tv_sec ||
-			st.st_mtim.tv_nsec != w->token_modified.tv_nsec) && keeper_read_token(w, &token_err) < 0)
-		log_limited(LOG_ERROR, NULL, "input %s: the old token stays: %s", w->options.input->name,
-			err_print(&token_err, why, sizeof why));
-	if (w->tls && !tls_refresh(w->tls, &tls_err))
-		log_limited(LOG_ERROR, NULL, "input %s: the old certificates stay: %s", w->options.input->name, tls_err.text);
+	struct err err;
+	refresh_token(w);
+	if (w->tls && !tls_refresh(w->tls, &err))
+		log_line(LOG_ERROR, NULL, "input %s: the old certificates stay: %s", w->options.input->name, err.text);
 }
 
 /* ---- refused clients ---- */

@@ -7,12 +7,12 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <gnutls/x509.h>
 
 #include "router/base/buf.h"
 #include "router/base/clock.h"
+#include "router/base/file_mark.h"
 #include "router/base/io.h"
 
 enum { CHAIN_MAX = 16, FILE_BYTES_MAX = 1024 * 1024, CLIENT_CHAIN_MAX = 16 };
@@ -26,35 +26,15 @@ struct identity {
 	gnutls_privkey_t key;
 };
 
-struct file_mark {
-	dev_t device;
-	ino_t inode;
-	off_t size;
-	struct timespec modified;
-};
-
 struct webhook_tls {
 	pthread_mutex_t mutex;
 	const char *paths[3]; /* certificate, key, client authorities (NULL: none) */
 	struct file_mark marks[3];
+	struct err problem; /* of the files as they are; .text is "" when they are in use */
 	struct identity *identity;
 	gnutls_x509_trust_list_t trust;
 	_Atomic unsigned version;
 };
-
-static struct file_mark mark_of(const char *path)
-{
-	struct stat st;
-	if (!path || stat(path, &st) < 0)
-		return (struct file_mark){ 0 };
-	return (struct file_mark){ st.st_dev, st.st_ino, st.st_size, st.st_mtim };
-}
-
-static bool same_mark(const struct file_mark *a, const struct file_mark *b)
-{
-	return a->device == b->device && a->inode == b->inode && a->size == b->size &&
-	       a->modified.tv_sec == b->modified.tv_sec && a->modified.tv_nsec == b->modified.tv_nsec;
-}
 
 static void identity_free(struct identity *i)
 {
@@ -194,7 +174,7 @@ int tls_open(struct webhook_tls **ret_tls, const char *cert_file, const char *ke
 	t->paths[1] = key_file;
 	t->paths[2] = client_ca_file;
 	for (size_t i = 0; i < 3; i++)
-		t->marks[i] = mark_of(t->paths[i]);
+		(void)file_mark_look(&t->marks[i], t->paths[i]);
 	int r = load(t, err);
 	if (r < 0) {
 		tls_close(t);
@@ -221,13 +201,15 @@ void tls_close(struct webhook_tls *t)
 
 bool tls_refresh(struct webhook_tls *t, struct err *err)
 {
-	bool changed = false;
-	for (size_t i = 0; i < 3; i++) {
-		struct file_mark now = mark_of(t->paths[i]);
-		changed = changed || !same_mark(&now, &t->marks[i]);
-		t->marks[i] = now;
-	}
-	return !changed || load(t, err) == 0;
+	bool again = t->problem.text[0];
+	struct err problem = { 0 };
+	for (size_t i = 0; i < 3; i++)
+		again |= file_mark_look(&t->marks[i], t->paths[i]);
+	if (again)
+		(void)load(t, &problem);
+	bool told = strcmp(problem.text, t->problem.text) == 0;
+	*err = t->problem = problem;
+	return told || !problem.text[0];
 }
 
 unsigned tls_version(const struct webhook_tls *t)

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "router/base/buf.h"
 
@@ -18,25 +17,6 @@ void http_auth_wipe(char *secret)
 static const char *path_of(const struct http_auth *a)
 {
 	return a->settings->type == HTTP_AUTH_BASIC ? a->settings->password_file : a->settings->token_file;
-}
-
-static bool same_file(const struct http_auth_file *x, const struct http_auth_file *y)
-{
-	return x->device == y->device && x->inode == y->inode && x->size == y->size &&
-	       x->modified.tv_sec == y->modified.tv_sec && x->modified.tv_nsec == y->modified.tv_nsec;
-}
-
-/* Has the file changed since it was read? Remembers how it looks. */
-static bool file_changed(struct http_auth *a, const char *path)
-{
-	struct stat st;
-	struct http_auth_file now = { 0 };
-	if (stat(path, &st) == 0)
-		now = (struct http_auth_file){ st.st_dev, st.st_ino, st.st_size, st.st_mtim };
-	if (same_file(&now, &a->file))
-		return false;
-	a->file = now;
-	return true;
 }
 
 /* White space at the end is an editor's; anything else that a header cannot hold is the user's mistake. */
@@ -71,7 +51,7 @@ bool http_auth_refresh(struct http_auth *a, bool anyway)
 		return false;
 	const char *path = path_of(a);
 	bool known = a->secret && !a->problem.text[0];
-	if (path ? !file_changed(a, path) && !anyway : known)
+	if (path ? !file_mark_look(&a->file, path) && !anyway : known)
 		return false;
 	a->problem = (struct err){ 0 };
 	char *secret = read_secret(a, path);

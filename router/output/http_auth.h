@@ -7,10 +7,9 @@
  */
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/types.h>
-#include <time.h>
 
 #include "router/base/err.h"
+#include "router/base/file_mark.h"
 #include "router/output/http_settings.h"
 
 struct http_auth {
@@ -18,12 +17,7 @@ struct http_auth {
 	char *secret;      /* password or token; NULL: none is needed, or it cannot be read (problem) */
 	unsigned version;  /* grows with each new secret */
 	struct err problem; /* .text is "" when all is well */
-	struct http_auth_file {
-		dev_t device;
-		ino_t inode;
-		off_t size;
-		struct timespec modified;
-	} file;            /* as it was when it was read */
+	struct file_mark file; /* as it was when it was read */
 };
 
 void http_auth_init(struct http_auth *, const struct http_auth_settings *);

@@ -272,9 +272,21 @@ def test_token(hook, router):
     assert h.post(small(1), good)[0] == 200
     router.write('token', 'simsala')
     wait_for(lambda: h.post(small(1), good)[0] == 401, 'the old token to be refused')
-    assert h.post(small(1), {'Authorization': 'Bearer simsala'})[0] == 200
+    good = {'Authorization': 'Bearer simsala'}
+    assert h.post(small(1), good)[0] == 200
+    # another file, as old and as long: whoever makes files of one time for all has such
+    token = router.folder / 'token'
+    other = router.write('other', 'abracad')
+    os.utime(other, ns=(0, token.stat().st_mtime_ns))
+    other.rename(token)
+    wait_for(lambda: h.post(small(1), good)[0] == 401, 'the token of the same time to be refused')
+    good = {'Authorization': 'Bearer abracad'}
+    assert h.post(small(1), good)[0] == 200
+    token.unlink()
+    wait_for(lambda: 'token: cannot be read' in h.errors(), 'the vanished file to be told of')
+    assert h.post(small(1), good)[0] == 200
     h.end()
-    assert 'sesame' not in h.errors()
+    assert not re.search('sesame|simsala|abracad', h.errors())
 
 
 def openssl(folder, *arguments):

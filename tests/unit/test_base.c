@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -6,14 +7,17 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "router/base/audit_class.h"
 #include "router/base/buf.h"
+#include "router/base/cleanup.h"
 #include "router/base/clock.h"
 #include "router/base/err.h"
+#include "router/base/file_mark.h"
 #include "router/base/io.h"
 #include "router/base/units.h"
 
@@ -151,6 +155,43 @@ static void replace_leaves_old_or_new(void **state)
 	buf_finish(&content);
 }
 
+static bool is_told_once(struct file_mark *mark, const char *path)
+{
+	return file_mark_look(mark, path) && !file_mark_look(mark, path);
+}
+
+static void a_mark_sees_whatever_happens_to_a_file(void **state)
+{
+	(void)state;
+	char folder[] = "/tmp/test_base.XXXXXX";
+	const struct timespec old[2] = { { 1, 0 }, { 1, 0 } };
+	struct file_mark mark = { 0 };
+	assert_non_null(mkdtemp(folder));
+	_free_ char *path = mem_textf("%s/token", folder);
+	_free_ char *other = mem_textf("%s/other", folder);
+	assert_false(file_mark_look(&mark, path));
+	assert_false(file_mark_look(&mark, NULL));
+	assert_int_equal(io_replace(path, VIEW("one"), 0600), 0);
+	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+	assert_true(is_told_once(&mark, path));
+	/* another file of the same length and time */
+	assert_int_equal(io_replace(other, VIEW("two"), 0600), 0);
+	assert_int_equal(utimensat(AT_FDCWD, other, old, 0), 0);
+	assert_int_equal(rename(other, path), 0);
+	assert_true(is_told_once(&mark, path));
+	assert_int_equal(truncate(path, 2), 0);
+	assert_true(is_told_once(&mark, path));
+	assert_int_equal(unlink(path), 0);
+	assert_true(is_told_once(&mark, path));
+	/* a FIFO has times of its own, which say nothing */
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_true(is_told_once(&mark, path));
+	assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+	assert_false(file_mark_look(&mark, path));
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 static void class_names_are_exact(void **state)
 {
 	enum audit_class c;
@@ -186,6 +227,7 @@ int main(void)
 		cmocka_unit_test(the_nearest_name_is_near),
 		cmocka_unit_test(problems_keep_counting_past_their_limit),
 		cmocka_unit_test(replace_leaves_old_or_new),
+		cmocka_unit_test(a_mark_sees_whatever_happens_to_a_file),
 		cmocka_unit_test(class_names_are_exact),
 		cmocka_unit_test(as_many_files_as_there_may_be),
 	};

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -245,12 +246,38 @@ static void test_files_change(void **state)
 	tls_close(tls);
 }
 
+/* Why a file could not be read may pass without a change to it. */
+static void test_unreadable_for_a_while(void **state)
+{
+	struct webhook_tls *tls;
+	struct err err;
+	struct rlimit limit, none;
+	(void)state;
+	copy("server.pem", "live.pem");
+	copy("server.key", "live.key");
+	assert_int_equal(open_with(&tls, "live.pem", "live.key", NULL, &err), 0);
+	copy("again.pem", "live.pem");
+	copy("again.key", "live.key");
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none = (struct rlimit){ .rlim_cur = 0, .rlim_max = limit.rlim_max };
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	bool first = tls_refresh(tls, &err), second = tls_refresh(tls, &err);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	assert_false(first);
+	assert_true(second); /* it was told */
+	assert_string_equal(meet(tls, "client").server, "server");
+	assert_true(tls_refresh(tls, &err));
+	assert_string_equal(meet(tls, "client").server, "again");
+	tls_close(tls);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused_at_the_start),
 		cmocka_unit_test(test_clients),
 		cmocka_unit_test(test_files_change),
+		cmocka_unit_test(test_unreadable_for_a_while),
 	};
 	return cmocka_run_group_tests(tests, make_certificates, remove_certificates);
 }
