@@ -29,6 +29,11 @@ static struct http_request *find_free(struct sink *s)
 	return NULL;
 }
 
+static bool may_join(const struct sink *s, const struct parcel *p, const struct batch *batch)
+{
+	return !s->target.by_cluster || !p->n || strcmp(parcel_cluster(p), batch->cluster ? batch->cluster : "") == 0;
+}
+
 static uint32_t http_put(struct sink *s, struct batch *batch, uint32_t first)
 {
 	uint32_t i = first;
@@ -50,7 +55,7 @@ static uint32_t http_put(struct sink *s, struct batch *batch, uint32_t first)
 			s->filling->due_ms = clock_steady_ms() + s->settings->batch_wait_ms;
 		}
 		struct parcel *p = &s->filling->parcel;
-		bool added = parcel_add(p, s->target.format, &s->context, batch, i, s->settings->batch_bytes);
+		bool added = may_join(s, p, batch) && parcel_add(p, s->target.format, &s->context, batch, i, s->settings->batch_bytes);
 		if (added)
 			s->open_bytes += batch->records[i++].bytes.len;
 		if (!added || p->n >= (uint64_t)s->settings->batch_events || p->bytes >= (uint64_t)s->settings->batch_bytes) {
@@ -159,10 +164,7 @@ static void http_check(struct settings_reader *reader, const struct config *conf
 	const struct config_output *output, const struct node *map)
 {
 	const struct http_settings *s = output->own;
-	bool asks = strstr(s->url, "{cluster}") != NULL;
-	for (size_t i = 0; i < s->headers.n; i++)
-		asks |= strstr(s->headers.list[i].value, "{cluster}") != NULL;
-	if (asks && (!config->cluster || !*config->cluster))
+	if (http_settings_by_cluster(s) && (!config->cluster || !*config->cluster))
 		settings_problem(reader, map, "{cluster} is to be filled in, but `cluster` is unsaid");
 }
 

@@ -110,6 +110,12 @@ static struct parcel_range run_at(const struct parcel *p, uint32_t at, uint32_t 
 	return run;
 }
 
+const char *parcel_cluster(const struct parcel *p)
+{
+	const char *cluster = run_at(p, p->from, p->n).batch->cluster;
+	return cluster ? cluster : "";
+}
+
 static uint64_t run_bytes(const struct parcel_range *run)
 {
 	uint64_t bytes = 0;

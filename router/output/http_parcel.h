@@ -50,6 +50,7 @@ bool parcel_add(struct parcel *, const struct format_ops *, const struct format_
 /* No more records: the window is all of them, and the body is whole. */
 void parcel_close(struct parcel *, const struct format_ops *);
 
+const char *parcel_cluster(const struct parcel *); /* of the first record that has no outcome; there is one. "": unsaid */
 uint32_t parcel_window(const struct parcel *);   /* records in the window; 0: all records have their outcome */
 void parcel_halve(struct parcel *);              /* window of two or more; then parcel_build */
 void parcel_build(struct parcel *, const struct format_ops *, const struct format_context *);

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "router/base/cleanup.h"
+
 enum {
 	UPLOAD_BUFFER_BYTES = 512 << 10, /* a write of 64 KiB at a time, libcurl's default, costs a third of the rate */
 	KEEPALIVE_S = 60,
@@ -59,7 +61,8 @@ static char **make_headers(const struct http_settings *s, const struct format_op
 int http_target_init(struct http_target *t, const struct http_settings *settings, const struct format_ops *format,
 	enum audit_class class_, const char *cluster, struct err *err)
 {
-	*t = (struct http_target){ .settings = settings, .format = format };
+	*t = (struct http_target){ .settings = settings, .format = format, .class_ = class_ };
+	t->by_cluster = http_settings_by_cluster(settings);
 	t->url = http_settings_url(settings, class_, cluster);
 	t->shown = http_settings_shown(t->url);
 	t->headers = make_headers(settings, format, class_, cluster);
@@ -71,11 +74,16 @@ int http_target_init(struct http_target *t, const struct http_settings *settings
 	return 0;
 }
 
+static void wipe_texts(char **texts)
+{
+	for (char **text = texts; text && *text; text++)
+		http_auth_wipe(*text); /* a user may have written a token here */
+	free(texts);
+}
+
 void http_target_finish(struct http_target *t)
 {
-	for (char **header = t->headers; header && *header; header++)
-		http_auth_wipe(*header); /* a user may have written a token here */
-	free(t->headers);
+	wipe_texts(t->headers);
 	free(t->url);
 	free(t->shown);
 	http_auth_finish(&t->auth);
@@ -202,6 +210,8 @@ void http_request_finish(struct http_request *r)
 	if (r->easy)
 		curl_easy_cleanup(r->easy);
 	free_headers(r);
+	free(r->cluster);
+	free(r->shown);
 	parcel_finish(&r->parcel);
 	buf_finish(&r->packed);
 	buf_finish(&r->answer);
@@ -215,16 +225,49 @@ static void add_header(struct http_request *r, const char *header)
 		r->headers = longer;
 }
 
-/* The credentials as they are now. */
-static void set_headers(struct http_request *r)
+/* The URL for the events in hand. A cluster's name may come from anybody who writes to a topic: it adds no line to the head. */
+static bool set_cluster(struct http_request *r)
 {
 	const struct http_target *t = r->target;
-	if (r->headers && r->auth_version == t->auth.version)
+	const char *cluster = t->by_cluster ? parcel_cluster(&r->parcel) : NULL;
+	if (!cluster || (r->cluster && strcmp(r->cluster, cluster) == 0))
+		return false;
+	free(r->cluster);
+	free(r->shown);
+	r->cluster = mem_text(view_of(cluster));
+	_free_ char *url = http_settings_url(t->settings, t->class_, cluster);
+	r->shown = http_settings_shown(url);
+	(void)curl_easy_setopt(r->easy, CURLOPT_URL, url);
+	return true;
+}
+
+static void add_own_headers(struct http_request *r)
+{
+	const struct http_target *t = r->target;
+	if (!r->cluster) {
+		for (char **header = t->headers; *header; header++)
+			add_header(r, *header);
+		return;
+	}
+	_free_ char *clean = mem_text(view_of(r->cluster));
+	for (char *at = clean; *at; at++)
+		if (iscntrl((unsigned char)*at))
+			*at = '_';
+	char **headers = make_headers(t->settings, t->format, t->class_, clean);
+	for (char **header = headers; *header; header++)
+		add_header(r, *header);
+	wipe_texts(headers);
+}
+
+/* The credentials as they are now. */
+static void set_headers(struct http_request *r, bool another_cluster)
+{
+	const struct http_target *t = r->target;
+	if (r->headers && r->auth_version == t->auth.version && !another_cluster)
 		return;
 	(void)curl_easy_setopt(r->easy, CURLOPT_HTTPHEADER, NULL);
 	free_headers(r);
-	for (char **header = t->headers; *header; header++)
-		add_header(r, *header);
+	add_own_headers(r);
 	char *token = http_auth_header(&t->auth);
 	if (token)
 		add_header(r, token);
@@ -250,7 +293,7 @@ static void set_body(struct http_request *r)
 
 void http_request_prepare(struct http_request *r)
 {
-	set_headers(r);
+	set_headers(r, set_cluster(r));
 	set_body(r);
 	(void)curl_easy_setopt(r->easy, CURLOPT_FRESH_CONNECT, r->fresh ? 1L : 0L);
 	(void)curl_easy_setopt(r->easy, CURLOPT_SSL_SESSIONID_CACHE, r->fresh ? 0L : 1L);
@@ -307,14 +350,19 @@ static const char *words_of(const struct http_request *r, CURLcode code)
 	return r->error[0] ? r->error : curl_easy_strerror(code);
 }
 
+const char *http_request_shown(const struct http_request *r)
+{
+	return r->shown ? r->shown : r->target->shown;
+}
+
 void http_request_explain(const struct http_request *r, const struct http_result *result, char *text, size_t room)
 {
 	const char *hint = http_verdict_hint(result->verdict, result->status, result->status ? CURLE_OK : result->code);
 	if (result->status) {
-		(void)snprintf(text, room, "%ld from %s%s", result->status, r->target->shown, hint);
+		(void)snprintf(text, room, "%ld from %s%s", result->status, http_request_shown(r), hint);
 		return;
 	}
-	(void)snprintf(text, room, "%s: %s%s", r->target->shown, words_of(r, result->code), hint);
+	(void)snprintf(text, room, "%s: %s%s", http_request_shown(r), words_of(r, result->code), hint);
 	for (char *at = text; *at; at++) {
 		if (iscntrl((unsigned char)*at))
 			*at = ' ';

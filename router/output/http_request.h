@@ -24,7 +24,9 @@ enum {
 struct http_target {
 	const struct http_settings *settings;
 	const struct format_ops *format;
-	char *url;
+	enum audit_class class_;
+	bool by_cluster; /* {cluster} stands in the URL or in a header: a request carries events of one cluster */
+	char *url;       /* this one, and the headers, are of the configuration's own cluster */
 	char *shown;     /* without anything secret */
 	char **headers;  /* "Name: value", NULL-terminated; without the token's */
 	struct http_auth auth;
@@ -58,7 +60,9 @@ struct http_request {
 	/* of the exchange */
 	const struct http_target *target;
 	CURL *easy;
-	struct curl_slist *headers; /* as of auth_version */
+	char *cluster;             /* that URL and headers are of; NULL: as the target's */
+	char *shown;               /* URL of that cluster, without anything secret; NULL: as the target's */
+	struct curl_slist *headers; /* as of auth_version, and of the cluster */
 	unsigned auth_version;
 	bool fresh;                /* a connection of its own */
 	uint64_t body_bytes;       /* of the request */
@@ -84,5 +88,7 @@ struct http_result {
 	bool cut;               /* the connection was lost while the body was on its way */
 };
 struct http_result http_request_result(const struct http_request *, CURLcode);
+/* Where it went, without anything secret. */
+const char *http_request_shown(const struct http_request *);
 /* "503 from https://host/path", "https://host/path: connection refused": a sentence for people. */
 void http_request_explain(const struct http_request *, const struct http_result *, char *text, size_t room);

@@ -14,8 +14,11 @@
 static void add_percent_encoded(struct buf *out, struct view text)
 {
 	static const char unreserved[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~";
+	bool dots = view_eq(text, VIEW(".")) || view_eq(text, VIEW(".."));
 	for (size_t i = 0; i < text.len; i++) {
-		if (text.ptr[i] && strchr(unreserved, text.ptr[i]))
+		if (dots)
+			buf_add_byte(out, '_');
+		else if (text.ptr[i] && strchr(unreserved, text.ptr[i]))
 			buf_add_byte(out, text.ptr[i]);
 		else
 			buf_addf(out, "%%%02X", (unsigned char)text.ptr[i]);
@@ -52,6 +55,14 @@ char *http_settings_expand(const char *template, enum audit_class class_, const 
 char *http_settings_url(const struct http_settings *s, enum audit_class class_, const char *cluster)
 {
 	return expand(s->url, class_, cluster ? cluster : "", true);
+}
+
+bool http_settings_by_cluster(const struct http_settings *s)
+{
+	bool is = strstr(s->url, "{cluster}") != NULL;
+	for (size_t i = 0; i < s->headers.n; i++)
+		is |= strstr(s->headers.list[i].value, "{cluster}") != NULL;
+	return is;
 }
 
 static void cleanup_curl_url(CURLU **url)
@@ -109,11 +120,22 @@ static bool template_is_known(const char *template)
 	return true;
 }
 
+/* User, host or port: what stands before the path. */
+static bool names_host_by_cluster(const char *url)
+{
+	const char *host = strstr(url, "://"), *cluster = strstr(url, "{cluster}");
+	return host && cluster && cluster < host + 3 + strcspn(host + 3, "/?#");
+}
+
 static void check_url(struct settings_reader *reader, const struct node *map, const struct http_settings *s)
 {
 	const struct node *at = place(map, NULL, "url");
 	if (!template_is_known(s->url)) {
 		settings_problem(reader, at, "only {class} and {cluster} can be filled in an url");
+		return;
+	}
+	if (names_host_by_cluster(s->url)) {
+		settings_problem(reader, at, "{cluster} in the host: a record's cluster must not decide who gets it, and the credentials");
 		return;
 	}
 	_free_ char *sample = http_settings_url(s, ADMIN_ACTIVITY, "cluster");
@@ -288,7 +310,8 @@ static const struct section tls_section = {
 #define AT(field) offsetof(struct http_settings, field)
 static const struct setting rows[] = {
 	{ .key = "url", .type = SETTING_TEXT, .required = true, .offset = AT(url),
-		.help = "Where to POST to, http:// or https://. `{class}` and `{cluster}` are filled in. Redirects are not followed. "
+		.help = "Where to POST to, http:// or https://. `{class}` and, behind the host, `{cluster}` are filled in; with `{cluster}`, "
+			"here or in `headers`, a request carries events of one cluster. Redirects are not followed. "
 			"A proxy is taken from the environment: `http_proxy`, `https_proxy`, `all_proxy`, `no_proxy`." },
 	{ .key = "compression", .type = SETTING_CHOICE, .offset = AT(compression), .initial = "none",
 		.choices = compressions, .help = "Content-Encoding of the bodies. zstd costs a quarter of gzip's time." },

@@ -48,8 +48,13 @@ struct http_settings {
 
 extern const struct section http_section;
 
-/* `{class}` and `{cluster}` filled in; in an address the cluster is percent-encoded. The caller frees. */
+/*
+ * `{class}` and `{cluster}` filled in; in an address the cluster is percent-encoded, and one of dots alone, which would lead to
+ * another path, is underscores. The caller frees.
+ */
 char *http_settings_url(const struct http_settings *, enum audit_class, const char *cluster);
 char *http_settings_expand(const char *template, enum audit_class, const char *cluster);
+/* Does {cluster} stand in the address, or in a header? */
+bool http_settings_by_cluster(const struct http_settings *);
 /* Of an address: scheme, host, port and path alone. The caller frees. */
 char *http_settings_shown(const char *url);

@@ -120,7 +120,7 @@ static void send_request(struct sink *s, struct http_request *r)
 	(void)http_auth_refresh(auth, !http_auth_ready(auth));
 	if (!http_auth_ready(auth)) {
 		char what[TROUBLE_ROOM], problem[TROUBLE_ROOM];
-		(void)snprintf(what, sizeof what, "%.180s: no credentials: %.200s", s->target.shown,
+		(void)snprintf(what, sizeof what, "%.180s: no credentials: %.200s", http_request_shown(r),
 			err_print(&auth->problem, problem, sizeof problem));
 		put_off(s, r, HTTP_AUTH, 0, what);
 		return;
@@ -209,7 +209,7 @@ static bool read_answer(struct sink *s, struct http_request *r)
 {
 	uint32_t n = parcel_window(&r->parcel);
 	_free_ enum answer *answers = mem_zero(n, sizeof *answers);
-	_free_ char *reason = mem_textf("refused in the answer from %s", s->target.shown);
+	_free_ char *reason = mem_textf("refused in the answer from %s", http_request_shown(r));
 	uint32_t retry = 0;
 	if (!s->target.format->answer(buf_view(&r->answer), n, answers))
 		return false;
@@ -231,7 +231,7 @@ static void delivered(struct sink *s, struct http_request *r)
 		settled(s, parcel_delivered(&r->parcel));
 	} else if (!read_answer(s, r)) {
 		(void)snprintf(what, sizeof what, "%s: the answer does not say that all events were stored",
-			s->target.shown);
+			http_request_shown(r));
 		put_off(s, r, HTTP_RETRY, 0, what);
 		return;
 	}
@@ -248,7 +248,7 @@ static void divide(struct sink *s, struct http_request *r, const struct http_res
 	} else {
 		char code[CODE_ROOM], reason[TROUBLE_ROOM];
 		(void)snprintf(code, sizeof code, "http_%ld", result->status);
-		(void)snprintf(reason, sizeof reason, "%ld from %.400s", result->status, s->target.shown);
+		(void)snprintf(reason, sizeof reason, "%ld from %.400s", result->status, http_request_shown(r));
 		settled(s, parcel_refused(&r->parcel, code, reason));
 	}
 	succeeded(s, r);

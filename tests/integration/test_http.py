@@ -111,6 +111,36 @@ def test_headers_and_credentials(router, small_log):
     assert 's3cret' not in done.stderr
 
 
+def test_each_cluster_has_its_own_address_and_headers(router):
+    """Of an input that has a cluster of its own too: the collector must not take one cluster's events for another's."""
+    with Collector() as c:
+        names = {'a': 'prod eu1', 'b': 'west/2'}
+        for name in names:
+            router.write(f'{name}.log', ''.join('{"stage":"ResponseComplete","verb":"create","auditID":"%s%d"}\n' % (name, i) for i in range(50)))
+        done = router.once(f"""\
+state_dir: state
+cluster: prod eu1
+redact: off
+inputs:
+  a: {{ type: file, path: a.log }}
+  b: {{ type: file, path: b.log, cluster: west/2 }}
+outputs:
+  siem: {{ type: http, url: "{c.url()}/{{cluster}}", headers: {{ X-Cluster: "{{cluster}}" }}, batch_wait: 10ms }}
+""", env=ENV)
+        assert done.returncode == 0, done.stderr
+        for name, cluster in names.items():
+            path = '/' + cluster.replace('/', '%2F').replace(' ', '%20')
+            assert c.lines(path) == (router.folder / f'{name}.log').read_bytes().splitlines()
+            assert {headers['X-Cluster'] for at, _, headers, _ in c.requests if at == path} == {cluster}
+
+
+def test_a_cluster_is_no_host(router):
+    text = HEAD.format(log='x', url='https://{cluster}.example')
+    done = router('check', '-c', router.write('c.yaml', text), env=ENV)
+    assert done.returncode == 1
+    assert "{cluster} in the host" in done.stderr
+
+
 FAULTS = {
     '503 with Retry-After': lambda c: c.fail(503, times=3, retry_after=1),
     '429': lambda c: c.fail(429, times=5),

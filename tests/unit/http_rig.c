@@ -90,7 +90,13 @@ void rig_add_event(struct rig *r, struct batch *b, size_t filling, const char *m
 
 void rig_push_events(struct rig *r, unsigned n, size_t filling)
 {
+	rig_push_events_of(r, r->config.cluster, n, filling);
+}
+
+void rig_push_events_of(struct rig *r, const char *cluster, unsigned n, size_t filling)
+{
 	struct batch *b = batch_create(r->budget, NULL);
+	b->cluster = cluster;
 	for (unsigned i = 0; i < n; i++)
 		rig_add_event(r, b, filling, "-");
 	assert_int_equal(lane_push(r->lane, b, &(struct patience){ 0 }), 0);

@@ -30,7 +30,8 @@ void rig_end(struct rig *);
 
 /* An event with its number and so many bytes of filling; `mark` stands in it. */
 void rig_add_event(struct rig *, struct batch *, size_t filling, const char *mark);
-void rig_push_events(struct rig *, unsigned n, size_t filling);
+void rig_push_events(struct rig *, unsigned n, size_t filling); /* of the configuration's cluster */
+void rig_push_events_of(struct rig *, const char *cluster, unsigned n, size_t filling);
 /* Nothing more comes: until all have their outcome. */
 void rig_drain(struct rig *);
 void rig_pause_ms(long ms);

@@ -43,6 +43,29 @@ static void events_arrive_byte_for_byte_in_batches(void **state)
 	rig_end(&r);
 }
 
+/* Each request is of one cluster, and says which. The last one tries to say more. */
+static void a_request_is_of_one_cluster_where_it_says_which(void **state)
+{
+	(void)state;
+	struct rig r;
+	struct text_pair pair = { (char *)"X-Cluster", (char *)"{cluster}" };
+	rig_init(&r);
+	r.settings.headers = (struct text_pairs){ &pair, 1 };
+	rig_start(&r);
+	rig_push_events_of(&r, "east", 10, 0);
+	rig_push_events_of(&r, "east", 10, 0);
+	rig_push_events_of(&r, "west", 10, 0);
+	rig_push_events_of(&r, "", 10, 0);
+	rig_push_events_of(&r, "east\r\nX-Evil: yes", 10, 0);
+	rig_drain(&r);
+	rig_assert_all_stored_in_order(&r);
+	assert_int_equal(r.server.n_bodies, 4);
+	assert_int_equal(rig_count(&r.server.bodies[0], "\n"), 20);
+	assert_non_null(strstr(r.server.head.ptr, "\r\nX-Cluster: east__X-Evil: yes\r\n"));
+	assert_int_equal(r.server.n_connections, 1);
+	rig_end(&r);
+}
+
 static void no_body_is_longer_than_batch_bytes_but_for_one_event(void **state)
 {
 	(void)state;
@@ -565,6 +588,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(events_arrive_byte_for_byte_in_batches),
+		cmocka_unit_test(a_request_is_of_one_cluster_where_it_says_which),
 		cmocka_unit_test(no_body_is_longer_than_batch_bytes_but_for_one_event),
 		cmocka_unit_test(batch_wait_sends_what_there_is),
 		cmocka_unit_test(compressed_bodies_decode_to_the_same),

@@ -127,6 +127,9 @@ static void templates_are_filled_in_and_encoded(void **state)
 	assert_string_equal(text, "admin_read@a b {");
 	_free_ char *bare = http_settings_expand("{cluster}", ADMIN_READ, NULL);
 	assert_string_equal(bare, "");
+	_free_ char *up = http_settings_url(&s, DATA_WRITE, ".."), *here = http_settings_url(&s, DATA_WRITE, ".");
+	assert_string_equal(up, "https://h/__/data_write?c=data_write");
+	assert_string_equal(here, "https://h/_/data_write?c=data_write");
 }
 
 static void what_is_shown_of_an_url_holds_no_secret(void **state)
