@@ -1,6 +1,5 @@
 #include "router/base/units.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 
 struct unit {
@@ -8,7 +7,6 @@ struct unit {
 	uint64_t factor;
 };
 
-/* The largest first: printing takes the first that divides. */
 static const struct unit sizes[] = {
 	{ "TiB", 1ull << 40 },
 	{ "TB", 1000000000000ull },
@@ -108,26 +106,6 @@ bool units_parse_number(struct view text, int64_t *ret)
 		return false;
 	*ret = negative ? -(int64_t)value : (int64_t)value;
 	return true;
-}
-
-static const char *print(uint64_t value, const struct unit *units, char *text)
-{
-	if (!value)
-		return (void)snprintf(text, UNITS_TEXT_ROOM, "0"), text;
-	while (value % units->factor)
-		units++;
-	(void)snprintf(text, UNITS_TEXT_ROOM, "%" PRIu64 "%s", value / units->factor, units->name);
-	return text;
-}
-
-const char *units_print_size(uint64_t bytes, char *text)
-{
-	return print(bytes, sizes, text);
-}
-
-const char *units_print_duration(int64_t ms, char *text)
-{
-	return print((uint64_t)ms, durations, text);
 }
 
 const char *units_human_size(uint64_t bytes, char *text)

@@ -16,8 +16,5 @@ bool units_parse_duration(struct view text, int64_t *ret_ms);     /* false: not 
 bool units_parse_number(struct view text, int64_t *ret);          /* decimal, optional minus, nothing else */
 
 enum { UNITS_TEXT_ROOM = 32 };
-/* The shortest exact form ("64MiB", "1500ms"); parse(print(x)) == x. Return text. */
-const char *units_print_size(uint64_t bytes, char *text);
-const char *units_print_duration(int64_t ms, char *text);
 /* For people: "26.5 MB", three digits. Returns text. */
 const char *units_human_size(uint64_t bytes, char *text);

@@ -39,8 +39,3 @@ const char *event_level_name(enum event_level level)
 {
 	return level_names[level].ptr;
 }
-
-const char *event_stage_name(enum event_stage stage)
-{
-	return stage_names[stage].ptr;
-}

@@ -76,4 +76,3 @@ struct event {
 enum event_level event_level_parse(struct view text);
 enum event_stage event_stage_parse(struct view text);
 const char *event_level_name(enum event_level); /* "Metadata"; "" for LEVEL_UNKNOWN */
-const char *event_stage_name(enum event_stage);

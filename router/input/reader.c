@@ -109,11 +109,6 @@ void reader_wake_fd(struct reader *r, int fd)
 	r->wake_fd = fd;
 }
 
-const char *reader_name(const struct reader *r)
-{
-	return r->name;
-}
-
 void reader_progress(const struct reader *r, uint64_t *ret_done, uint64_t *ret_total)
 {
 	*ret_done = r->done;

@@ -40,4 +40,3 @@ bool reader_packed(const struct reader *); /* gzip or zstd; false before the fir
 
 /* Packed bytes consumed so far, and in all (0: unknown), for progress. Any thread. */
 void reader_progress(const struct reader *, uint64_t *ret_done, uint64_t *ret_total);
-const char *reader_name(const struct reader *);

@@ -28,7 +28,6 @@ enum {
 	FORGET_MS = 100,                /* how often main is asked how far what was delivered is durable */
 	FULL_RETRY_MS = 500,
 	TELL_BEHIND_MS = 30 * 1000,     /* a lane that falls behind again and again says so no more often */
-	NAME_MAX_BYTES = 255,
 };
 
 /* Brings the common total up to date with what this spool holds now. */

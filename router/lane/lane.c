@@ -38,11 +38,6 @@ enum {
 	FULL_WARN_MS = 5000,     /* an input that waits so long for a lane is worth a line in the log */
 };
 
-struct lane *lane_leader(struct lane *l)
-{
-	return l->leader;
-}
-
 const char *lane_name(const struct lane *l)
 {
 	return l->name;

@@ -136,7 +136,6 @@ void lane_describe(const struct lane *, char *text, size_t room);
 /* Trouble that an operator should see: the last error of the sink, "" when it runs well. Copied into text. */
 void lane_trouble(struct lane *, char *text, size_t room);
 
-struct lane *lane_leader(struct lane *);             /* itself where it is in no group */
 /* Lets the worker look around, as a push does. Any thread. */
 void lane_wake(struct lane *);
 

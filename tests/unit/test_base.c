@@ -21,7 +21,7 @@
 #include "router/base/io.h"
 #include "router/base/units.h"
 
-static void sizes_need_units_and_print_back(void **state)
+static void sizes_need_units(void **state)
 {
 	static const struct {
 		const char *text;
@@ -44,26 +44,20 @@ static void sizes_need_units_and_print_back(void **state)
 	};
 	(void)state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		uint64_t bytes = 1, again;
-		char text[UNITS_TEXT_ROOM];
+		uint64_t bytes = 1;
 		assert_int_equal(units_parse_size(view_of(cases[i].text), &bytes), cases[i].good);
-		if (!cases[i].good)
-			continue;
-		assert_true(bytes == cases[i].bytes);
-		assert_true(units_parse_size(view_of(units_print_size(bytes, text)), &again) && again == bytes);
+		assert_true(!cases[i].good || bytes == cases[i].bytes);
 	}
 }
 
-static void durations_join_and_print_back(void **state)
+static void durations_join(void **state)
 {
 	int64_t ms;
 	char text[UNITS_TEXT_ROOM];
 	(void)state;
 	assert_true(units_parse_duration(VIEW("1h30m"), &ms) && ms == 5400000);
-	assert_string_equal(units_print_duration(ms, text), "90m");
 	assert_true(units_parse_duration(VIEW("400d"), &ms) && ms == 34560000000);
 	assert_true(units_parse_duration(VIEW("0"), &ms) && ms == 0);
-	assert_string_equal(units_print_duration(1500, text), "1500ms");
 	assert_false(units_parse_duration(VIEW("5"), &ms));
 	assert_false(units_parse_duration(VIEW("5s "), &ms));
 	assert_false(units_parse_duration(VIEW("s"), &ms));
@@ -220,8 +214,8 @@ static void as_many_files_as_there_may_be(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sizes_need_units_and_print_back),
-		cmocka_unit_test(durations_join_and_print_back),
+		cmocka_unit_test(sizes_need_units),
+		cmocka_unit_test(durations_join),
 		cmocka_unit_test(times_of_every_form_are_read),
 		cmocka_unit_test(the_usual_form_is_read_as_any_other),
 		cmocka_unit_test(the_nearest_name_is_near),
