@@ -1,7 +1,6 @@
 #include "config/cross.h"
 
 #include <regex.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "config/keys.h"

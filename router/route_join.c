@@ -12,8 +12,6 @@
  *          held, and lets go what time alone makes due, while the input waits for its source. It may wait for a lane as the input does.
  */
 #include <assert.h>
-#include <errno.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "router/base/buf.h"

@@ -1,6 +1,5 @@
 #include "router/event/log_entry.h"
 
-#include <stdlib.h>
 
 #include "router/event/text.h"
 

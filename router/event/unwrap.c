@@ -1,6 +1,5 @@
 #include "router/event/unwrap.h"
 
-#include <stdlib.h>
 
 #include "router/base/clock.h"
 

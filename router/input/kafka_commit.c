@@ -1,6 +1,5 @@
 /* What is settled, as offsets. */
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

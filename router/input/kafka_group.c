@@ -1,7 +1,6 @@
 /* Partitions that come and go, and where each begins. */
 #include <assert.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "config/config.h"

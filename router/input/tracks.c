@@ -1,6 +1,5 @@
 #include "router/input/tracks_private.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>

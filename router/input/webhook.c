@@ -2,7 +2,6 @@
 #include "router/input/webhook.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

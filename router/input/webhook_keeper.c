@@ -13,7 +13,6 @@
 #include <unistd.h>
 
 #include "config/config.h"
-#include "router/base/buf.h"
 #include "router/base/clock.h"
 #include "router/base/log.h"
 #include "router/input/webhook.h"

@@ -1,7 +1,6 @@
 #include "router/kafka/embedded.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <pthread.h>

@@ -1,6 +1,5 @@
 #include "router/lane/backlog_priv.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -18,7 +17,6 @@
 #include "router/lane/lane_private.h"
 #include "router/lane/ledger.h"
 #include "router/lane/progress.h"
-#include "router/lane/record.h"
 #include "router/lane/spool.h"
 #include "router/lane/spool_segment.h"
 #include "router/output/output.h"

@@ -1,7 +1,6 @@
 #include "router/output/http_auth.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

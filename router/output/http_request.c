@@ -1,6 +1,5 @@
 #include "router/output/http_request.h"
 
-#include <assert.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>

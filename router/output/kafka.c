@@ -4,7 +4,6 @@
  * Loses nothing while brokers are away: messages have no time-out, librdkafka sends them again itself, and what it gives
  * up (a deleted topic, a withdrawn ACL, a fatal error of the idempotent producer) kafka_recover.c sends again.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "router/base/buf.h"
 #include "router/base/clock.h"
 #include "router/base/log.h"
 #include "router/lane/lane.h"

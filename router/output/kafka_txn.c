@@ -8,7 +8,6 @@
 #include "config/config.h"
 #include "router/base/buf.h"
 #include "router/base/clock.h"
-#include "router/base/log.h"
 #include "router/lane/commit_point.h"
 #include "router/lane/lane.h"
 #include "router/output/kafka_sink.h"

@@ -1,6 +1,5 @@
 /* What a transaction commits for its inputs, and what a start reads of it. */
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "config/config.h"

@@ -8,7 +8,6 @@
  *   stages, clusters          of the event
  *   sample: 1/100             of what else matches one in so many, by hash of the auditID
  */
-#include <stdlib.h>
 
 #include "router/base/buf.h"
 #include "router/policy/policy_private.h"

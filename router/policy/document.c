@@ -1,6 +1,5 @@
 #include "router/policy/document.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "router/base/buf.h"

@@ -1,5 +1,4 @@
 /* The setting `redact:`: off, on, or a list of kinds and own rules. */
-#include <errno.h>
 #include <stdlib.h>
 
 #include "config/keys.h"

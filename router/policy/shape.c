@@ -1,6 +1,5 @@
 #include "router/policy/shape.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "router/event/text.h"
