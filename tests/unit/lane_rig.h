@@ -17,12 +17,14 @@
 extern struct play {
 	_Atomic bool blocked;      /* takes nothing */
 	_Atomic bool refuse;       /* refuses instead of delivering */
+	_Atomic bool late;         /* takes a batch, and tells its outcomes only when the test no longer says so */
 	_Atomic bool sleeps;       /* waits for as long as the lane says, and does not look what the test says */
 	_Atomic uint32_t at_once;  /* most records a put takes */
 	_Atomic int pause_ms;      /* how long a put takes */
 	_Atomic uint64_t stop_at;  /* takes nothing once it took so many; 0: goes on */
 	_Atomic bool stopped;      /* it did, and all outcomes so far were told */
 	_Atomic int wait_ms;       /* how long the lane said last */
+	_Atomic unsigned waits;    /* how often it waited */
 	_Atomic uint64_t taken;
 	_Atomic uint64_t flushed;
 	char order[4096];          /* first byte of each record, as delivered */

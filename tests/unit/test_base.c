@@ -20,6 +20,7 @@
 #include "router/base/file_mark.h"
 #include "router/base/io.h"
 #include "router/base/units.h"
+#include "tests/unit/syncs.h"
 
 static void sizes_need_units(void **state)
 {
@@ -186,6 +187,27 @@ static void a_mark_sees_whatever_happens_to_a_file(void **state)
 	assert_int_equal(rmdir(folder), 0);
 }
 
+/* Nobody may take for kept what is not: neither the bytes before they get the name, nor the name. */
+static void replace_says_what_is_not_durable(void **state)
+{
+	char folder[] = "/tmp/audit-router-io-XXXXXX";
+	cleanup(buf_finish) struct buf content = { 0 };
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	_free_ char *path = mem_textf("%s/file", folder), *temporary = mem_textf("%s.new", path);
+	assert_int_equal(io_replace(path, VIEW("one"), 0600), 0);
+	syncs = SYNCS_FAIL_FILES;
+	assert_int_equal(io_replace(path, VIEW("two"), 0600), -EIO);
+	assert_int_equal(io_read_whole(path, 10, &content), 0);
+	assert_true(view_eq(buf_view(&content), VIEW("one")));
+	assert_int_equal(access(temporary, F_OK), -1);
+	syncs = SYNCS_FAIL_FOLDERS;
+	assert_int_equal(io_replace(path, VIEW("two"), 0600), -EIO);
+	syncs = SYNCS_GOOD;
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(folder), 0);
+}
+
 static void class_names_are_exact(void **state)
 {
 	enum audit_class c;
@@ -222,6 +244,7 @@ int main(void)
 		cmocka_unit_test(problems_keep_counting_past_their_limit),
 		cmocka_unit_test(replace_leaves_old_or_new),
 		cmocka_unit_test(a_mark_sees_whatever_happens_to_a_file),
+		cmocka_unit_test(replace_says_what_is_not_durable),
 		cmocka_unit_test(class_names_are_exact),
 		cmocka_unit_test(as_many_files_as_there_may_be),
 	};

@@ -21,6 +21,7 @@
 #include "router/base/io.h"
 #include "router/lane/dead_letters.h"
 #include "tests/unit/folder.h"
+#include "tests/unit/syncs.h"
 
 enum { NO_LIMIT = 1 << 30 };
 
@@ -382,6 +383,24 @@ static void a_new_file_gets_what_was_not_synced_behind_what_it_holds(void **stat
 	dead_letters_close(d);
 }
 
+/* What it brings along counts, and no more: the last line that fits does. */
+static void a_new_file_is_as_full_as_what_goes_on_in_it(void **state)
+{
+	struct dead_letters *d = open_letters(".", "half", 1000);
+	const char *path = dead_letters_path(d);
+	(void)state;
+	const int n = fill(d);
+	assert_int_equal(truncate(path, 0), 0);
+	add_some(d, n / 2);
+	assert_int_equal(dead_letters_sync(d), 0);
+	add_some(d, n - n / 2);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(dead_letters_sync(d), 0);
+	assert_int_equal(lines_of(path), n - n / 2);
+	assert_int_equal(fill(d), n / 2);
+	dead_letters_close(d);
+}
+
 /* Nobody may take them for durable until they are; once there is a place again, they are. */
 static void without_a_new_file_the_sync_fails(void **state)
 {
@@ -422,6 +441,47 @@ static void without_room_in_the_new_file_the_sync_fails(void **state)
 	assert_int_equal(lines_of(path), 2);
 	assert_int_equal(fill(d), n - 2);
 	dead_letters_close(d);
+}
+
+/* The kernel says yes to the next one without having written anything. */
+static void a_failed_sync_stays(void **state)
+{
+	struct dead_letters *d = open_letters(".", "sync", NO_LIMIT);
+	(void)state;
+	add_some(d, 1);
+	syncs = SYNCS_FAIL_FILES;
+	assert_int_equal(dead_letters_sync(d), -EIO);
+	syncs = SYNCS_GOOD;
+	assert_int_equal(dead_letters_sync(d), -EIO);
+	add_some(d, 1);
+	assert_int_equal(dead_letters_sync(d), -EIO);
+	assert_int_equal(lines_of(dead_letters_path(d)), 2);
+	dead_letters_close(d);
+}
+
+/* The same where the file is synced because another one is at its path now: it is not let go, and nothing is lost with it. */
+static void a_file_that_cannot_be_synced_is_not_let_go(void **state)
+{
+	struct dead_letters *d = open_letters(".", "moved-unsynced", NO_LIMIT);
+	_free_ char *moved = mem_textf("%s/moved-unsynced.1", folder);
+	(void)state;
+	add_some(d, 1);
+	assert_int_equal(rename(dead_letters_path(d), moved), 0);
+	syncs = SYNCS_FAIL_FILES;
+	assert_int_equal(dead_letters_add(d, &small), -EIO);
+	syncs = SYNCS_GOOD;
+	assert_int_equal(dead_letters_sync(d), -EIO);
+	dead_letters_close(d);
+}
+
+static void letters_need_a_durable_name(void **state)
+{
+	struct dead_letters *d;
+	struct err err;
+	(void)state;
+	syncs = SYNCS_FAIL_FOLDERS;
+	assert_int_equal(dead_letters_open(&d, folder, "name", NO_LIMIT, &err), -EIO);
+	syncs = SYNCS_GOOD;
 }
 
 static void a_full_file_that_is_cleared_takes_letters_again(void **state)
@@ -532,8 +592,12 @@ int main(void)
 		cmocka_unit_test(behind_a_moved_file_a_new_one_begins),
 		cmocka_unit_test(what_was_not_synced_outlives_its_file),
 		cmocka_unit_test(a_new_file_gets_what_was_not_synced_behind_what_it_holds),
+		cmocka_unit_test(a_new_file_is_as_full_as_what_goes_on_in_it),
 		cmocka_unit_test(without_a_new_file_the_sync_fails),
 		cmocka_unit_test(without_room_in_the_new_file_the_sync_fails),
+		cmocka_unit_test(a_failed_sync_stays),
+		cmocka_unit_test(a_file_that_cannot_be_synced_is_not_let_go),
+		cmocka_unit_test(letters_need_a_durable_name),
 		cmocka_unit_test(a_full_file_that_is_cleared_takes_letters_again),
 		cmocka_unit_test(a_file_cut_within_a_line_stays_one_of_whole_lines),
 		cmocka_unit_test(moving_loses_nothing),

@@ -45,6 +45,13 @@ static void refused_records_go_to_the_dead_letters(void **state)
 	rig_teardown(&r);
 }
 
+static void start_again(struct rig *r)
+{
+	lane_stop(r->lane);
+	lane_join(r->lane);
+	rig_start(r, 150);
+}
+
 static void *push_in_thread(void *context)
 {
 	return (void *)(intptr_t)rig_push(context, "zz");
@@ -147,6 +154,41 @@ static void a_stalled_lane_spools_and_keeps_the_order(void **state)
 	rig_teardown(&r);
 }
 
+static bool all_taken(struct rig *r)
+{
+	(void)r;
+	return play.taken == 1;
+}
+
+static bool looked_for_more(struct rig *r)
+{
+	static unsigned since;
+	if (all_taken(r) && !since)
+		since = play.waits;
+	lane_wake(r->lane);
+	return since && play.waits > since + 3;
+}
+
+/* A sink may yet have the last of the spool's events in hand when the lane finds no more there. */
+static void a_lane_is_not_idle_before_the_last_of_its_spool_is_delivered(void **state)
+{
+	struct rig r;
+	(void)state;
+	rig_setup_spool(&r, 150, AT_LEAST_ONCE, 64 << 20);
+	play.blocked = true;
+	assert_int_equal(rig_push(&r, "a"), 0);
+	rig_wait(rig_settled, &r);
+	start_again(&r); /* so that it is in the spool only */
+	play.late = true;
+	play.blocked = false;
+	rig_wait(looked_for_more, &r);
+	assert_false(lane_idle(r.lane));
+	play.late = false;
+	rig_wait(rig_idle, &r);
+	assert_int_equal(lane_counters(r.lane).delivered_events, 1);
+	rig_teardown(&r);
+}
+
 /* One that was just given to the spool by a lane whose sink stands still sleeps for a second; a push must wake it. */
 static void a_push_behind_what_is_spooled_wakes_the_lane(void **state)
 {
@@ -187,13 +229,6 @@ static void what_is_spooled_outlives_the_lane(void **state)
 	assert_int_equal(play.taken, 6);
 	assert_memory_equal(play.order, "abcdef", 6);
 	rig_teardown(&r);
-}
-
-static void start_again(struct rig *r)
-{
-	lane_stop(r->lane);
-	lane_join(r->lane);
-	rig_start(r, 150);
 }
 
 /* What a sink has taken may yet be lost by a power cut: the spool has it until main says that it is durable. */
@@ -374,6 +409,7 @@ int main(void)
 		cmocka_unit_test(best_effort_drops_and_counts),
 		cmocka_unit_test(stopping_leaves_spans_open),
 		cmocka_unit_test(a_stalled_lane_spools_and_keeps_the_order),
+		cmocka_unit_test(a_lane_is_not_idle_before_the_last_of_its_spool_is_delivered),
 		cmocka_unit_test(a_push_behind_what_is_spooled_wakes_the_lane),
 		cmocka_unit_test(what_is_spooled_outlives_the_lane),
 		cmocka_unit_test(what_was_delivered_and_not_synced_comes_again),
