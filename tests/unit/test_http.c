@@ -296,6 +296,35 @@ static void a_proxy_that_is_no_address_is_told_without_its_password(void **state
 	rig_end(&r);
 }
 
+static double next_try_ms(struct rig *r)
+{
+	char text[RIG_TROUBLE_ROOM] = "";
+	lane_trouble(r->lane, text, sizeof text);
+	const char *words = strstr(text, ", next try in ");
+	return words && strstr(words, " ms") ? strtod(words + strlen(", next try in "), NULL) : 0;
+}
+
+/* One that is away is not asked again and again at the same rate. */
+static void tries_become_rarer(void **state)
+{
+	(void)state;
+	struct rig r;
+	rig_init(&r);
+	server_start(&r.server); /* for a free port */
+	server_stop(&r.server);
+	r.settings.url = mem_textf("http://127.0.0.1:%d/", r.server.port);
+	r.settings.retry_min_ms = 2;
+	r.settings.retry_max_ms = 500;
+	rig_start(&r);
+	rig_push_events(&r, 1, 10);
+	lane_finish(r.lane);
+	const int64_t until_ms = clock_steady_ms() + RIG_DEADLINE_MS;
+	while (next_try_ms(&r) < 20 * 2 && clock_steady_ms() < until_ms)
+		rig_pause_ms(1);
+	assert_true(next_try_ms(&r) >= 20 * 2);
+	rig_end(&r);
+}
+
 static void a_new_token_in_its_file_ends_the_401s(void **state)
 {
 	(void)state;
@@ -600,6 +629,7 @@ int main(void)
 		cmocka_unit_test(what_follows_a_200_does_not_undo_it),
 		cmocka_unit_test(a_collector_that_is_down_gets_all_once_it_is_up),
 		cmocka_unit_test(a_proxy_that_is_no_address_is_told_without_its_password),
+		cmocka_unit_test(tries_become_rarer),
 		cmocka_unit_test(a_new_token_in_its_file_ends_the_401s),
 		cmocka_unit_test(a_missing_token_file_is_waited_for),
 		cmocka_unit_test(basic_credentials_are_sent),

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "router/event/decode.h"
+#include "router/event/edit.h"
 #include "router/policy/policy.h"
 
 struct fixture {
@@ -319,6 +321,37 @@ static void audit_filter_is_strict(void **state)
 	assert_int_equal(parse(f, "apiVersion: audit-router/v1\nkind: AuditFilter"), 0); /* keeps all */
 }
 
+/* A patch is logged as it was sent; what it made of the object is not. */
+static void patches_keep_their_managed_fields(void **state)
+{
+#define OBJECT(fields) "{\"metadata\":{" fields "}}"
+#define CHANGE(verb, request, response) \
+	"{\"level\":\"RequestResponse\",\"stage\":\"ResponseComplete\",\"verb\":\"" verb "\",\"requestObject\":" request \
+	",\"responseObject\":" response "}"
+#define FULL OBJECT("\"managedFields\":[1]")
+	static const char *const rows[][2] = {
+		{ CHANGE("update", FULL, FULL), CHANGE("update", OBJECT(""), OBJECT("")) },
+		{ CHANGE("patch", FULL, FULL), CHANGE("patch", FULL, OBJECT("")) },
+	};
+	const struct policy_decision decision = { .level = LEVEL_REQUEST_RESPONSE, .omit_managed_fields = true };
+	struct decoder *decoder = decode_create(DECODE_BEST);
+	struct edits edits = { 0 };
+	(void)state;
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		char after[500];
+		struct event e;
+		size_t end;
+		assert_int_equal(decode_line(decoder, view_of(rows[i][0]), &e, &end), DECODE_OK);
+		edits_clear(&edits);
+		policy_edit(decision, &e, &edits);
+		assert_true(edits_length(&edits, e.bytes) < sizeof after);
+		after[edits_apply(&edits, e.bytes, after)] = 0;
+		assert_string_equal(after, rows[i][1]);
+	}
+	edits_finish(&edits);
+	decode_destroy(decoder);
+}
+
 static void two_policies_make_one_decision(void **state)
 {
 	(void)state;
@@ -345,6 +378,7 @@ int main(void)
 		TEST(lint_names_what_is_likely_a_mistake),
 		TEST(audit_filter),
 		TEST(audit_filter_is_strict),
+		TEST(patches_keep_their_managed_fields),
 		TEST(two_policies_make_one_decision),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);

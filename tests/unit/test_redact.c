@@ -3,8 +3,9 @@
 
 #include <unistd.h>
 
+#include "router/base/cleanup.h"
 #include "router/event/decode.h"
-#include "router/event/text.h"
+#include "router/event/unwrap.h"
 #include "router/policy/redact.h"
 
 /* Reads `yaml`; what was wrong goes to `said`. */
@@ -34,12 +35,13 @@ static char *redact(const char *yaml, const char *line)
 	struct redactor *r = read_redactor(yaml, &said);
 	struct decoder *decoder = decode_create(DECODE_BEST);
 	struct redact_scratch scratch = { 0 };
+	cleanup(unwrap_finish) struct unwrap unwrap = { 0 };
 	struct edits edits = { 0 };
 	struct event e;
 	size_t end;
 	if (said.len)
 		fail_msg("%s", buf_text(&said));
-	assert_int_equal(decode_line(decoder, view_of(line), &e, &end), DECODE_OK);
+	assert_int_equal(unwrap_decode(&unwrap, decoder, view_of(line), &e, &end), DECODE_OK);
 	attributes_of(&e, &attributes);
 	memset(counts, 0, sizeof counts);
 	redact_edit(r, &e, &attributes, &edits, &scratch, counts);
@@ -111,6 +113,18 @@ static void secrets_go_and_the_rest_stays(void **state)
 			EVENT("secrets", "\"requestObject\":[{\"op\":\"add\",\"path\":\"data/x\",\"value\":\"[redacted]\"}]") },
 		{ "secrets", EVENT("secrets", "\"requestObject\":[{\"op\":\"add\",\"path\":\"/metadata/labels/data\",\"value\":\"v\"}]"),
 			NULL },
+		/* ~1 is a slash within a key, ~0 a tilde, and any other tilde itself */
+		{ "secrets", EVENT("secrets", "\"requestObject\":[{\"path\":\"/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration\","
+					      "\"value\":\"{\\\"data\\\":{\\\"a\\\":\\\"x\\\"}}\"}]"),
+			EVENT("secrets", "\"requestObject\":[{\"path\":\"/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration\","
+					 "\"value\":\"{\\\"data\\\":{\\\"a\\\":\\\"[redacted]\\\"}}\"}]") },
+		{ "secrets", EVENT("secrets", "\"requestObject\":[{\"path\":\"/data~0\",\"value\":1},{\"path\":\"/data~1a\",\"value\":1},"
+					      "{\"path\":\"/~data\",\"value\":1},{\"path\":\"/data/~\",\"value\":1}]"),
+			EVENT("secrets", "\"requestObject\":[{\"path\":\"/data~0\",\"value\":1},{\"path\":\"/data~1a\",\"value\":1},"
+					 "{\"path\":\"/~data\",\"value\":1},{\"path\":\"/data/~\",\"value\":\"[redacted]\"}]") },
+		{ "secrets", EVENT("secrets", "\"requestObject\":[{\"path\":\"/metadata/labels\",\"value\":1,\"data\":{\"a\":\"x\"}}]"), NULL },
+		/* as long as the word, and it begins like it */
+		{ "secrets", EVENT("secrets", "\"requestObject\":{\"date\":{\"a\":\"x\"},\"stringDate\":{\"a\":\"x\"}}"), NULL },
 		/* text that keeps its escapes as they were */
 		{ "secrets", EVENT("pods",
 				     "\"responseObject\":{\"x\":\"{\\\"kind\\\":\\\"Secret\\\",\\\"n\\\":\\\"\\\\u003c\\u003c\\/\\\","
@@ -184,6 +198,42 @@ static void own_rules_follow_their_paths(void **state)
 		{ PSEUDONYM("user.username"), EVENT("x", "\"user\":{\"username\":\"hmac:0123456789abcdef0123456789abcdef\"}"), NULL },
 		{ PSEUDONYM("sourceIPs"), EVENT("x", "\"sourceIPs\":[\"alice\",null,\"system:x\"]"),
 			EVENT("x", "\"sourceIPs\":[\"hmac:1b3a53448a13574b7173dd6ff8e40470\",null,\"system:x\"]") },
+	};
+	(void)state;
+	CHECK(rows);
+}
+
+#define ENTRY(email, name, request, status, label, ip) \
+	"{\"protoPayload\":{\"@type\":\"type.googleapis.com/google.cloud.audit.AuditLog\",\"serviceName\":\"k8s.io\"," \
+	"\"methodName\":\"io.k8s.core.v1.pods.create\",\"authenticationInfo\":" \
+	"{\"principalEmail\":" email "},\"resourceName\":" name ",\"authorizationInfo\":[{\"resource\":" name ",\"granted\":true}]," \
+	"\"request\":" request ",\"status\":" status ",\"requestMetadata\":{\"callerIp\":" ip "}},\"labels\":{\"a\":" label "," \
+	"\"protoPayload\":\"b\"}}"
+#define PLAIN_ENTRY ENTRY("\"alice\"", "\"core/v1/pods/p\"", "{\"a\":1,\"b\":[{\"c\":2}]}", "{\"message\":\"m\"}", "\"l\"", "\"1.2.3.4\"")
+
+/* Where a LogEntry has what the path leads to. */
+static void own_rules_know_log_entries(void **state)
+{
+	static const struct row rows[] = {
+		{ RULE("requestObject.b[*].c"), PLAIN_ENTRY,
+			ENTRY("\"alice\"", "\"core/v1/pods/p\"", "{\"a\":1,\"b\":[{\"c\":\"[redacted]\"}]}", "{\"message\":\"m\"}", "\"l\"", "\"1.2.3.4\"") },
+		{ RULE("responseStatus.message"), PLAIN_ENTRY,
+			ENTRY("\"alice\"", "\"core/v1/pods/p\"", "{\"a\":1,\"b\":[{\"c\":2}]}", "{\"message\":\"[redacted]\"}", "\"l\"", "\"1.2.3.4\"") },
+		{ RULE("annotations.a"), PLAIN_ENTRY,
+			ENTRY("\"alice\"", "\"core/v1/pods/p\"", "{\"a\":1,\"b\":[{\"c\":2}]}", "{\"message\":\"m\"}", "\"[redacted]\"", "\"1.2.3.4\"") },
+		{ PSEUDONYM("user.username"), PLAIN_ENTRY,
+			ENTRY("\"hmac:1b3a53448a13574b7173dd6ff8e40470\"", "\"core/v1/pods/p\"", "{\"a\":1,\"b\":[{\"c\":2}]}",
+				"{\"message\":\"m\"}", "\"l\"", "\"1.2.3.4\"") },
+		{ RULE("user.groups"), PLAIN_ENTRY, NULL },
+		{ RULE("sourceIPs"), PLAIN_ENTRY,
+			ENTRY("\"alice\"", "\"core/v1/pods/p\"", "{\"a\":1,\"b\":[{\"c\":2}]}", "{\"message\":\"m\"}", "\"l\"", "\"[redacted]\"") },
+		{ RULE("objectRef.name"), PLAIN_ENTRY,
+			ENTRY("\"alice\"", "\"[redacted]\"", "{\"a\":1,\"b\":[{\"c\":2}]}", "{\"message\":\"m\"}", "\"l\"", "\"1.2.3.4\"") },
+		{ RULE("requestObject.spec.p"),
+			ENTRY("\"alice\"", "\"core/v1/pods/p\"", "{\"@type\":\"k8s.io/Patch\",\"patch\":[{\"path\":\"/spec\",\"value\":{\"p\":1}}]}", "{}", "1",
+				"\"i\""),
+			ENTRY("\"alice\"", "\"core/v1/pods/p\"",
+				"{\"@type\":\"k8s.io/Patch\",\"patch\":[{\"path\":\"/spec\",\"value\":{\"p\":\"[redacted]\"}}]}", "{}", "1", "\"i\"") },
 	};
 	(void)state;
 	CHECK(rows);
@@ -362,6 +412,7 @@ int main(void)
 		cmocka_unit_test(secrets_go_and_the_rest_stays),
 		cmocka_unit_test(tokens_are_known_by_their_looks),
 		cmocka_unit_test(own_rules_follow_their_paths),
+		cmocka_unit_test(own_rules_know_log_entries),
 		cmocka_unit_test(cuts_are_counted_by_kind),
 		cmocka_unit_test(depth_is_no_matter),
 		cmocka_unit_test(broken_lines_end_before_their_bodies),

@@ -383,8 +383,17 @@ static void the_ladder_goes_down_an_entry(void **state)
 	edits_clear(&edits);
 	assert_int_equal(ladder_fit(&edits, &r->e, 190), LADDER_RESPONSE_OBJECT);
 	char *got = edited(r, &edits);
+	const size_t len = strlen(got);
 	assert_string_equal(got, SMALL(",\"request\":{\"metadata\":{}}", ",\"labels\":{\"audit.k8s.io/truncated\":\"true\"}"));
 	free(got);
+	/* To the byte. */
+	edits_clear(&edits);
+	assert_int_equal(ladder_fit(&edits, &r->e, sizeof line - 1), LADDER_FITS);
+	assert_int_equal(ladder_fit(&edits, &r->e, sizeof line - 2), LADDER_RESPONSE_OBJECT); /* the annotation takes more than they did */
+	edits_clear(&edits);
+	assert_int_equal(ladder_fit(&edits, &r->e, len), LADDER_RESPONSE_OBJECT);
+	edits_clear(&edits);
+	assert_int_equal(ladder_fit(&edits, &r->e, len - 1), LADDER_REQUEST_OBJECT);
 }
 
 int main(void)

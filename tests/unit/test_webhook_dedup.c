@@ -108,6 +108,34 @@ static void test_full(void **state)
 	dedup_destroy(d);
 }
 
+/*
+ * Of another program, written from the paper, which agrees with the reference's vectors for 2-4 rounds: keys and bytes count from 0.
+ * Rounds that mix less make no test of single bytes fail, but two events the same for who may choose them.
+ */
+static void test_vectors(void **state)
+{
+	static const struct {
+		size_t len;
+		uint64_t hash[2];
+	} vectors[] = {
+		{ 0, { 0xbea58827b2bc7ee7, 0x013030dd6adb62fd } },
+		{ 1, { 0xa8edd36004376ffc, 0x63f02f2bcc73055e } },
+		{ 8, { 0xb4dae3d5e1fe12aa, 0x99c7f935ab164f72 } },
+		{ 15, { 0x6c52bdb205557ec1, 0x09017e1eeccd2129 } },
+		{ 63, { 0x6f42fe4ee300584c, 0xad6052a70a6b9f07 } },
+	};
+	char bytes[64];
+	const uint64_t key[2] = { 0x0706050403020100, 0x0f0e0d0c0b0a0908 };
+	(void)state;
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = (char)i;
+	for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
+		uint64_t hash[2];
+		siphash128(key, (struct view){ bytes, vectors[i].len }, hash);
+		assert_memory_equal(hash, vectors[i].hash, sizeof hash);
+	}
+}
+
 /* Every byte, every length and the key count. */
 static void test_hash(void **state)
 {
@@ -196,6 +224,7 @@ int main(void)
 		cmocka_unit_test(test_window),
 		cmocka_unit_test(test_find),
 		cmocka_unit_test(test_full),
+		cmocka_unit_test(test_vectors),
 		cmocka_unit_test(test_hash),
 		cmocka_unit_test(test_event_hash),
 		cmocka_unit_test(test_batch),
