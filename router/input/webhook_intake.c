@@ -20,7 +20,8 @@ static bool same_token(const char *a, size_t a_len, const char *b, size_t b_len)
 	return !difference;
 }
 
-bool intake_has_token(const char *authorization, const char *token)
+/* Is it the bearer token that is asked for? In a time that does not tell how much of it was right. */
+static bool has_token(const char *authorization, const char *token)
 {
 	static const char scheme[] = "Bearer ";
 	if (!authorization || strncasecmp(authorization, scheme, sizeof scheme - 1) != 0)
@@ -30,7 +31,8 @@ bool intake_has_token(const char *authorization, const char *token)
 	return *token && same_token(authorization, strlen(authorization), token, strlen(token));
 }
 
-uint64_t intake_length(const struct intake_head *head)
+/* Content-Length; 0: none, or no number. */
+static uint64_t content_length(const struct intake_head *head)
 {
 	int64_t n;
 	return head->length && units_parse_number(view_of(head->length), &n) && n > 0 ? (uint64_t)n : 0;
@@ -45,11 +47,11 @@ unsigned intake_judge(const struct intake_head *head, const char *token, uint64_
 {
 	if (!head->known)
 		return MHD_HTTP_FORBIDDEN;
-	if (token && !intake_has_token(head->authorization, token))
+	if (token && !has_token(head->authorization, token))
 		return MHD_HTTP_UNAUTHORIZED;
 	if (strcmp(head->method, MHD_HTTP_METHOD_POST) != 0)
 		return MHD_HTTP_METHOD_NOT_ALLOWED;
-	if (intake_length(head) > max_body)
+	if (content_length(head) > max_body)
 		return MHD_HTTP_CONTENT_TOO_LARGE;
 	if (head->encoding && strcasecmp(head->encoding, "identity") != 0 && !is_packed(head))
 		return MHD_HTTP_UNSUPPORTED_MEDIA_TYPE;
@@ -62,7 +64,7 @@ void intake_init(struct webhook_intake *in, const struct intake_head *head, uint
 {
 	struct body_options own = *options;
 	*in = (struct webhook_intake){ .max_body = max_body };
-	own.expected = is_packed(head) ? 0 : intake_length(head);
+	own.expected = is_packed(head) ? 0 : content_length(head);
 	body_init(&in->body, &own);
 	if (!is_packed(head))
 		return;

@@ -37,12 +37,8 @@ struct webhook_intake {
 	bool gzip_ended, torn;
 };
 
-/* Is it the bearer token that is asked for? In a time that does not tell how much of it was right. */
-bool intake_has_token(const char *authorization, const char *token);
 /* `token` NULL: none is asked for. */
 unsigned intake_judge(const struct intake_head *, const char *token, uint64_t max_body);
-/* Content-Length; 0: none, or no number. */
-uint64_t intake_length(const struct intake_head *);
 
 /* The head was judged good. `options` as body_init; its `expected` is set here. */
 void intake_init(struct webhook_intake *, const struct intake_head *, uint64_t max_body, const struct body_options *options);

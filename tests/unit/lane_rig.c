@@ -36,6 +36,7 @@ static uint32_t put(struct sink *sink, struct batch *b, uint32_t first)
 		n = play.at_once;
 	for (uint32_t i = first, end = first + n; i < end; i++) {
 		play.order[play.taken % sizeof play.order] = b->records[i].bytes.ptr[0];
+		play.numbers[play.taken % sizeof play.order] = b->first_seq + i;
 		play.taken++;
 		if (play.refuse)
 			batch_refused(b, i, "test", "refused by the test");
@@ -92,6 +93,7 @@ void rig_setup_spool(struct rig *r, uint64_t share, int guarantee, uint64_t spoo
 {
 	struct err err;
 	memset(r, 0, sizeof *r);
+	r->next_seq = 100;
 	play.blocked = play.refuse = play.sleeps = play.late = false;
 	play.at_once = UINT32_MAX;
 	play.taken = play.flushed = 0;
@@ -150,6 +152,8 @@ int rig_push_misfit(struct rig *r, const char *text, const char *misfit)
 		record->end = r->ends ? r->ends[i] : 0;
 	}
 	b->bytes = c->len;
+	b->first_seq = r->next_seq;
+	r->next_seq += c->len;
 	if (misfit) {
 		memcpy(c->bytes + c->len, misfit, strlen(misfit));
 		batch_add_misfit(b, (struct view){ c->bytes + c->len, strlen(misfit) });

@@ -28,6 +28,7 @@ extern struct play {
 	_Atomic uint64_t taken;
 	_Atomic uint64_t flushed;
 	char order[4096];          /* first byte of each record, as delivered */
+	uint64_t numbers[4096];    /* and its sequence number */
 } play;
 
 struct rig {
@@ -38,6 +39,7 @@ struct rig {
 	struct ledger *ledger;
 	struct lane *lane;
 	struct patience patience;
+	uint64_t next_seq;         /* of the next event that is pushed */
 	const uint32_t *ends;      /* of the records that are pushed; NULL: they have none */
 	bool main_away;            /* nobody makes durable what was delivered; else rig_wait does, as main */
 	char folder[64];

@@ -228,6 +228,8 @@ static void what_is_spooled_outlives_the_lane(void **state)
 	rig_wait(rig_idle, &r);
 	assert_int_equal(play.taken, 6);
 	assert_memory_equal(play.order, "abcdef", 6);
+	for (uint64_t i = 0; i < 6; i++)
+		assert_int_equal(play.numbers[i], 100 + i);
 	rig_teardown(&r);
 }
 
@@ -270,6 +272,7 @@ static void a_slow_lane_holds_its_input_for_a_while_only(void **state)
 	r.output.common.spool_after_ms = 60000;
 	rig_start(&r, 150);
 	play.pause_ms = 5;
+	play.at_once = 2; /* of what the spool gives together, too */
 	enum { SLOW = 400, QUEUED = 8 };
 	for (int i = 0; i < SLOW; i++)
 		assert_int_equal(rig_push(&r, "xy"), 0);
@@ -277,6 +280,7 @@ static void a_slow_lane_holds_its_input_for_a_while_only(void **state)
 	assert_true(lane_held(&c) > QUEUED); /* what the queue has room for, and the sink */
 	assert_true(r.patience.spent_ms > 0);
 	play.pause_ms = 0;
+	play.at_once = UINT32_MAX;
 	rig_wait(rig_idle, &r);
 	assert_int_equal(play.taken, 2 * SLOW);
 	rig_teardown(&r);

@@ -300,12 +300,101 @@ static void each_start_has_a_later_epoch(void **state)
 	free(command);
 }
 
+/* ---- a second start ---- */
+
+static struct {
+	bool quiet; /* it has nothing to read */
+	uint64_t position;
+	char state[32];
+} resumed;
+
+static int open_again(struct input **ret_input, const struct input_options *options, struct err *err)
+{
+	resumed.position = options->position;
+	(void)snprintf(resumed.state, sizeof resumed.state, "%s", options->state ? options->state : "");
+	int r = open_input(ret_input, options, err);
+	(*ret_input)->position = options->position;
+	play.settled[0] = options->position;
+	return r;
+}
+
+static void run_or_not(struct input *input)
+{
+	if (!resumed.quiet)
+		run_twice(input);
+}
+
+static const struct input_ops resuming = {
+	.name = "resuming",
+	.open = open_again,
+	.run = run_or_not,
+	.stop = stop,
+	.settled = settled,
+	.state = state,
+	.close = close_input,
+};
+
+static void assert_sums(const char *folder, uint64_t events)
+{
+	struct checkpoint *c;
+	struct err err;
+	assert_int_equal(checkpoint_open(&c, folder, &err), 0);
+	const struct checkpoint_totals sums = checkpoint_find_totals(c, "good", "ADMIN_READ");
+	assert_int_equal(sums.received, events);
+	assert_int_equal(sums.delivered, events);
+	assert_int_equal(sums.dropped, 0);
+	assert_int_equal(sums.dead, 0);
+	checkpoint_close(c);
+}
+
+/* Positions, the input's own state, sequence numbers and sums; what is settled is not told anew. */
+static void a_start_goes_on_where_the_last_one_ended(void **state)
+{
+	char folder[] = "/tmp/audit-router-pipeline-XXXXXX";
+	struct pipeline *p;
+	struct err err;
+	(void)state;
+	assert_non_null(mkdtemp(folder));
+	struct config_input inputs[] = { { .name = (char *)"in", .ops = &resuming } };
+	struct config_output outputs[] = { { .name = (char *)"good", .ops = &sinks } };
+	const struct config config = {
+		.state_dir = folder,
+		.memory_max = 1 << 20,
+		.dead_letters_max = 1 << 20,
+		.once_wait_ms = 10000,
+		.classifier = { .name = (char *)"gke" },
+		.inputs = inputs,
+		.n_inputs = 1,
+		.outputs = outputs,
+		.n_outputs = 1,
+	};
+	for (uint64_t run = 0, had = 0; run < 4; run++) {
+		char known[32] = "";
+		if (run)
+			(void)snprintf(known, sizeof known, "{\"at\":%zu}", (size_t)had * strlen(READ));
+		resumed.quiet = run == 1;
+		assert_int_equal(pipeline_start(&p, &config, true, &err), 0);
+		assert_int_equal(pipeline_run_once(p), PIPELINE_DONE);
+		pipeline_end(p);
+		assert_int_equal(resumed.position, had * strlen(READ));
+		assert_string_equal(resumed.state, known);
+		had += resumed.quiet ? 0 : 2;
+		assert_int_equal(play.settled[0], had * strlen(READ));
+		assert_int_equal(play.first_seq, had - 1); /* the last event's */
+		assert_sums(folder, had);
+	}
+	char *command = mem_textf("rm -r %s", folder);
+	assert_int_equal(system(command), 0);
+	free(command);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_lane_that_cannot_be_synced_holds_what_depends_on_it),
 		cmocka_unit_test(it_holds_no_other_answers),
 		cmocka_unit_test(each_start_has_a_later_epoch),
+		cmocka_unit_test(a_start_goes_on_where_the_last_one_ended),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -239,6 +239,40 @@ static void own_rules_know_log_entries(void **state)
 	CHECK(rows);
 }
 
+#define SECRETS_ENTRY(request, status) \
+	"{\"protoPayload\":{\"@type\":\"type.googleapis.com/google.cloud.audit.AuditLog\",\"serviceName\":\"k8s.io\"," \
+	"\"methodName\":\"io.k8s.core.v1.secrets.patch\",\"resourceName\":\"core/v1/namespaces/n/secrets/s\"," \
+	"\"request\":" request ",\"status\":" status "},\"labels\":{}}"
+
+static void secrets_of_log_entries_go(void **state)
+{
+	static const struct row rows[] = {
+		{ "secrets", SECRETS_ENTRY("{\"data\":{\"a\":\"x\"},\"metadata\":{\"name\":\"s\"}}", "{}"),
+			SECRETS_ENTRY("{\"data\":{\"a\":\"[redacted]\"},\"metadata\":{\"name\":\"s\"}}", "{}") },
+		{ "secrets", SECRETS_ENTRY("{\"@type\":\"k8s.io/Patch\",\"data\":{\"a\":\"x\"}}", "{}"),
+			SECRETS_ENTRY("{\"@type\":\"k8s.io/Patch\",\"data\":{\"a\":\"[redacted]\"}}", "{}") },
+		{ "secrets", SECRETS_ENTRY("{\"@type\":\"k8s.io/Patch\",\"patch\":[{\"op\":\"add\",\"path\":\"/data/a\",\"value\":\"x\"},"
+					   "{\"op\":\"add\",\"path\":\"/type\",\"value\":\"x\"}]}", "{}"),
+			SECRETS_ENTRY("{\"@type\":\"k8s.io/Patch\",\"patch\":[{\"op\":\"add\",\"path\":\"/data/a\",\"value\":\"[redacted]\"},"
+				      "{\"op\":\"add\",\"path\":\"/type\",\"value\":\"x\"}]}", "{}") },
+	};
+	(void)state;
+	CHECK(rows);
+}
+
+/* A body that is text or a number holds something that nobody can tell. */
+static void bodies_without_members_go_whole(void **state)
+{
+	static const struct row rows[] = {
+		{ "secrets", EVENT("secrets", "\"requestObject\":\"x\""), EVENT("secrets", "\"requestObject\":\"[redacted]\"") },
+		{ "secrets", EVENT("secrets", "\"requestObject\":17"), EVENT("secrets", "\"requestObject\":\"[redacted]\"") },
+		{ "secrets", EVENT("secrets", "\"requestObject\":null,\"responseObject\":true"), NULL },
+		{ "secrets", EVENT("pods", "\"requestObject\":\"x\""), NULL },
+	};
+	(void)state;
+	CHECK(rows);
+}
+
 static void cuts_are_counted_by_kind(void **state)
 {
 	(void)state;
@@ -413,6 +447,8 @@ int main(void)
 		cmocka_unit_test(tokens_are_known_by_their_looks),
 		cmocka_unit_test(own_rules_follow_their_paths),
 		cmocka_unit_test(own_rules_know_log_entries),
+		cmocka_unit_test(secrets_of_log_entries_go),
+		cmocka_unit_test(bodies_without_members_go_whole),
 		cmocka_unit_test(cuts_are_counted_by_kind),
 		cmocka_unit_test(depth_is_no_matter),
 		cmocka_unit_test(broken_lines_end_before_their_bodies),
