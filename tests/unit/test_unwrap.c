@@ -394,6 +394,7 @@ static void the_ladder_goes_down_an_entry(void **state)
 	assert_int_equal(ladder_fit(&edits, &r->e, len), LADDER_RESPONSE_OBJECT);
 	edits_clear(&edits);
 	assert_int_equal(ladder_fit(&edits, &r->e, len - 1), LADDER_REQUEST_OBJECT);
+	edits_finish(&edits);
 }
 
 int main(void)
