@@ -1,4 +1,4 @@
-/* The life of a transaction: kafka_txn.h. What it commits for its inputs: kafka_txn_points.c. */
+/* The life of a transaction: kafka_txn.h. What it commits for its inputs: kafka_txn_points.c; giving it up: kafka_txn_again.c. */
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -16,10 +16,7 @@
 enum {
 	CALL_MS = 5000,        /* longest wait in a call of librdkafka; then it is called again */
 	INIT_MS = 1000,
-	RECALL_MS = 3000,      /* what is under way when a transaction is given up has so long to come back */
 	AGAIN_MS = 100,
-	PAUSE_FIRST_MS = 50,
-	PAUSE_MAX_MS = 5000,
 	IDLE_MS = 1000,        /* between transactions of offsets alone */
 	MEMORY_PART = 2,       /* a transaction holds at most one half of what the lane may pin */
 	REASON_ROOM = 256,
@@ -217,77 +214,6 @@ void kafka_txn_reports(struct sink *s, rd_kafka_event_t *event)
 	s->waiting_since_ms = s->in_flight ? clock_steady_ms() : 0;
 }
 
-/* ---- giving up and doing again ---- */
-
-/* A producer that knows nothing of the old one's sets of messages. */
-static void remake(struct sink *s)
-{
-	struct err err = { 0 };
-	kafka_producer_end(s);
-	s->in_flight = 0;
-	if (kafka_producer_start(s, &err) < 0)
-		kafka_txn_end(s, err.text);
-	else
-		s->txn->state = TXN_STARTS;
-}
-
-static void back_off(struct sink *s)
-{
-	struct kafka_txn *t = s->txn;
-	t->pause_ms = !t->pause_ms ? PAUSE_FIRST_MS : t->pause_ms * 2 > PAUSE_MAX_MS ? PAUSE_MAX_MS : t->pause_ms * 2;
-	t->pause_until_ms = clock_steady_ms() + t->pause_ms / 2 + rand_r(&s->chance) % (t->pause_ms / 2 + 1);
-}
-
-static int start_abort(struct sink *s)
-{
-	if (s->txn->unsure) {
-		/* Sent again, what the broker did commit would be there twice. */
-		kafka_txn_end(s, "nobody knows whether a transaction was committed: only a new start can read that");
-		return 0;
-	}
-	s->txn->state = TXN_ABORTS;
-	s->txn->state_since_ms = clock_steady_ms();
-	lane_count_retry(s->options.lane);
-	(void)rd_kafka_purge(s->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
-	if (s->last_error && !s->single_wanted)
-		kafka_report(s, s->last_error_text);
-	return 0;
-}
-
-/* What is under way comes back first: librdkafka would wait for reports that nobody but us serves. */
-static int abort_transaction(struct sink *s)
-{
-	struct kafka_txn *t = s->txn;
-	if (s->in_flight) {
-		if (clock_steady_ms() - t->state_since_ms > RECALL_MS) {
-			(void)rd_kafka_purge(s->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
-							    RD_KAFKA_PURGE_F_NON_BLOCKING);
-			t->state_since_ms = clock_steady_ms();
-		}
-		return AGAIN_MS;
-	}
-	if (t->open) {
-		enum kafka_answer a = kafka_txn_judge(s, rd_kafka_abort_transaction(s->rk, CALL_MS), "a transaction cannot be aborted");
-		if (a != ANSWER_OK)
-			return a == ANSWER_FATAL ? -1 : AGAIN_MS;
-	}
-	t->open = t->again = false;
-	t->at = t->at_record = 0;
-	t->next_input = 0;
-	if (t->n)
-		t->sealed = false;
-	t->state = TXN_RUNS;
-	kafka_point_drop(t);
-	back_off(s);
-	if (s->single_wanted) {
-		s->single = true;
-		s->single_wanted = false;
-		t->pause_until_ms = 0;
-		remake(s);
-	}
-	return 0;
-}
-
 /* ---- the end of a transaction ---- */
 
 static void deliver(struct batch *b)
@@ -350,7 +276,7 @@ static void committed(struct sink *s)
 	if (s->single) {
 		s->single = false;
 		kafka_shrink_sets(s);
-		remake(s);
+		kafka_txn_remake(s);
 	}
 }
 
@@ -434,22 +360,12 @@ static int end_idle(struct sink *s)
 
 /* ---- steps ---- */
 
-static int start(struct sink *s)
-{
-	enum kafka_answer a = kafka_txn_judge(s, rd_kafka_init_transactions(s->rk, INIT_MS), "transactions cannot be had");
-	if (a == ANSWER_OK) {
-		s->txn->state = TXN_RUNS;
-		s->txn->again = false;
-	}
-	return a == ANSWER_OK ? 0 : AGAIN_MS;
-}
-
 static int run(struct sink *s)
 {
 	struct kafka_txn *t = s->txn;
 	int64_t now = clock_steady_ms();
 	if (t->again)
-		return start_abort(s);
+		return kafka_txn_give_up(s);
 	if (now < t->pause_until_ms)
 		return (int)(t->pause_until_ms - now);
 	pump(s);
@@ -472,11 +388,11 @@ static int step(struct sink *s)
 {
 	switch (s->txn->state) {
 	case TXN_STARTS:
-		return start(s);
+		return kafka_txn_start(s);
 	case TXN_RUNS:
 		return run(s);
 	case TXN_ABORTS:
-		return abort_transaction(s);
+		return kafka_txn_abort(s);
 	case TXN_DEAD:
 		break;
 	}
@@ -535,7 +451,7 @@ int kafka_txn_resume(struct sink *s, struct err *err)
 	struct kafka_txn *t = s->txn;
 	(void)kafka_serve(s);
 	if (t->state == TXN_STARTS)
-		(void)start(s);
+		(void)kafka_txn_start(s);
 	if (t->state == TXN_DEAD)
 		return err_set(err, "%s", s->last_error_text), -ENOTRECOVERABLE;
 	if (t->state == TXN_STARTS) {

@@ -1,5 +1,8 @@
 #pragma once
-/* kafka_txn_private -- what kafka_txn.c (the life of a transaction) and kafka_txn_points.c (what it commits for inputs) share. */
+/*
+ * kafka_txn_private -- what kafka_txn.c (the life of a transaction), kafka_txn_points.c (what it commits for inputs) and
+ * kafka_txn_again.c (giving it up) share.
+ */
 #include <librdkafka/rdkafka.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -68,6 +71,18 @@ bool kafka_txn_begin(struct sink *);
 enum kafka_answer kafka_txn_judge(struct sink *, rd_kafka_error_t *, const char *doing);
 /* The process has to end. */
 void kafka_txn_end(struct sink *, const char *why);
+
+/* ---- kafka_txn_again.c: each returns ms until it can do more, as step() does ---- */
+
+/* The right to write: what a predecessor left open ends. */
+int kafka_txn_start(struct sink *);
+/* What is open will not be committed. */
+int kafka_txn_give_up(struct sink *);
+int kafka_txn_abort(struct sink *);
+/* A producer that knows nothing of the old one's sets of messages. */
+void kafka_txn_remake(struct sink *);
+
+/* ---- kafka_txn_points.c ---- */
 
 /* Main's thread, at the start: what was committed, to commits->resumed. -EAGAIN: no answer yet. */
 int kafka_points_read(struct sink *, struct err *);
