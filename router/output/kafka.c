@@ -170,15 +170,16 @@ static bool put_one(struct sink *s, const struct kafka_topic *topic, struct batc
 	rd_kafka_resp_err_t e = kafka_send(s, topic, sent);
 	if (e == RD_KAFKA_RESP_ERR_NO_ERROR)
 		return true;
+	const char *limit = kafka_limit_of(s, e);
+	if (limit) {
+		(void)snprintf(reason, sizeof reason, "%zu bytes are more than the producer's %s", b->records[index].bytes.len,
+			limit);
+		kafka_refuse(s, sent, "too_large", reason);
+		return true;
+	}
 	if (e == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
 		kafka_untake(s, sent);
 		return false;
-	}
-	if (e == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
-		(void)snprintf(reason, sizeof reason, "%zu bytes are more than the producer's message.max.bytes",
-			b->records[index].bytes.len);
-		kafka_refuse(s, sent, "too_large", reason);
-		return true;
 	}
 	kafka_failed(s, sent, e);
 	return true;

@@ -25,6 +25,7 @@ static const struct kafka_default defaults[] = {
 /* What the output itself depends on. */
 static const struct kafka_owned owned[] = {
 	{ "transactional.id", "it is `transactional_id:` of the output, with exactly_once" },
+	{ "delivery.report.only.error", "what was delivered is known by its report" },
 	{ "queue.buffering.max.messages", "the router's own limit is below it" },
 	{ NULL, NULL },
 };

@@ -155,6 +155,13 @@ static struct kafka_topic *topic_of(struct sink *s, const struct sent *sent)
 
 static void report_failure(struct sink *s, const struct sent *sent, rd_kafka_resp_err_t e)
 {
+const char *kafka_limit_of(const struct sink *s, rd_kafka_resp_err_t e)
+{
+	if (e == RD_KAFKA_RESP_ERR__QUEUE_FULL && s->in_flight == 0)
+		return "queue.buffering.max.kbytes";
+	return e == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? "message.max.bytes" : NULL;
+}
+
 	char text[sizeof s->last_error_text];
 	const struct kafka_topic *topic = topic_of(s, sent);
 	/* What was called back says nothing new: the reason is known. */

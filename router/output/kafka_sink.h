@@ -112,6 +112,8 @@ void kafka_keep_error(struct sink *, rd_kafka_resp_err_t, const char *text);
 void kafka_watch(struct sink *);
 /* The broker refuses the whole set of messages for what one of them is: the code of its dead letter; NULL: another error. */
 const char *kafka_code_of_refusal(rd_kafka_resp_err_t);
+/* The property that a record is too large for by itself, when it could not be handed over: with a queue that is empty, too. NULL: none. */
+const char *kafka_limit_of(const struct sink *, rd_kafka_resp_err_t);
 /* Sets of messages were refused whose messages are all well: the topic takes smaller sets. */
 void kafka_shrink_sets(struct sink *);
 void kafka_refuse(struct sink *, struct sent *, const char *code, const char *reason);

@@ -131,8 +131,9 @@ static bool produce(struct sink *s, const struct kafka_topic *topic, struct batc
 	if (r->outcome != RECORD_OPEN || (t->n_refused && is_refused(t, b, index)))
 		return true;
 	rd_kafka_resp_err_t e = kafka_produce(s, topic, b, index, r);
-	if (e == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE) {
-		(void)snprintf(reason, sizeof reason, "%zu bytes are more than the producer's message.max.bytes", r->bytes.len);
+	const char *limit = kafka_limit_of(s, e);
+	if (limit) {
+		(void)snprintf(reason, sizeof reason, "%zu bytes are more than the producer's %s", r->bytes.len, limit);
 		refuse(t, b, index, "too_large", reason);
 		return true;
 	}

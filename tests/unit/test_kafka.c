@@ -383,13 +383,11 @@ static void a_broker_may_go_and_come(void **state)
 	place_finish(&p);
 }
 
-/* Larger than the client allows: at once. */
-static void the_too_large_are_refused_alone(void **state)
+static void refuses_the_too_large_alone(const char *property, const char *value)
 {
 	struct place p;
-	(void)state;
 	place_init(&p, "embedded");
-	place_set(&p, "message.max.bytes", "5000");
+	place_set(&p, property, value);
 	place_open(&p);
 	struct batch *b = make_batch(3, 0, EVENT_BYTES);
 	char *large = batch_alloc(b, 5001);
@@ -402,6 +400,20 @@ static void the_too_large_are_refused_alone(void **state)
 	assert_int_equal(b->records[2].outcome, RECORD_DELIVERED);
 	batch_free(b);
 	place_finish(&p);
+}
+
+/* Larger than the client allows: at once. */
+static void the_too_large_are_refused_alone(void **state)
+{
+	(void)state;
+	refuses_the_too_large_alone("message.max.bytes", "5000");
+}
+
+/* Larger than all of the client's queue: once that is empty, since it would never have room. */
+static void the_larger_than_the_queue_are_refused_alone(void **state)
+{
+	(void)state;
+	refuses_the_too_large_alone("queue.buffering.max.kbytes", "4");
 }
 
 /* The broker refuses a set for one of its messages: the others must not go to the dead letters with it. */
@@ -539,6 +551,7 @@ int main(void)
 		cmocka_unit_test(a_fatal_error_loses_nothing_under_way),
 		cmocka_unit_test(a_broker_may_go_and_come),
 		cmocka_unit_test(the_too_large_are_refused_alone),
+		cmocka_unit_test(the_larger_than_the_queue_are_refused_alone),
 		cmocka_unit_test(a_refused_set_is_sent_again_in_sets_of_one),
 		cmocka_unit_test(what_is_open_is_bounded),
 		cmocka_unit_test(closing_takes_no_time_and_leaves_records_open),

@@ -46,6 +46,7 @@ static void each_mistake_is_named(void **state)
 		{ "    brokers: a:1\n    properties: { compresion.codec: lz4 }\n", "did you mean compression.codec", true, 9 },
 		{ "    brokers: a:1\n    properties:\n      batch.size: many\n", "batch.size", true, 10 },
 		{ "    brokers: a:1\n    properties: { dr_cb: x }\n", "cannot be set", true, 9 },
+		{ "    brokers: a:1\n    properties: { delivery.report.only.error: true }\n", "cannot be set", true, 9 },
 		{ "    brokers: a:1\n    properties: { opaque_file: x }\n", "cannot be set", true, 9 },
 		{ "    brokers: a:1\n    properties: { transactional.id: x }\n", "cannot be set", true, 9 },
 		{ "    brokers: a:1\n    properties: { plugin.library.paths: x }\n", "cannot be set", true, 9 },
