@@ -123,16 +123,23 @@ void kafka_watch(struct sink *s)
 		kafka_report(s, "no answer from the brokers");
 }
 
+bool kafka_files_changed(struct sink *s)
+{
+	int64_t now = clock_steady_ms();
+	if (now < s->files_look_ms)
+		return false;
+	s->files_look_ms = now + FILES_LOOK_MS;
+	if (kafka_files(s) == s->files)
+		return false;
+	log_line(LOG_INFO, s->log_fields, "a file with a password or certificate has changed: connecting anew");
+	return true;
+}
+
 /* While brokers refuse this producer: one made of a password or certificate that was replaced may be let in. */
 static void look_for_changed_files(struct sink *s)
 {
-	int64_t now = clock_steady_ms();
-	if (!s->in_trouble || s->state != SINK_RUNS || now < s->files_look_ms)
+	if (!s->in_trouble || s->state != SINK_RUNS || !kafka_files_changed(s))
 		return;
-	s->files_look_ms = now + FILES_LOOK_MS;
-	if (kafka_files(s) == s->files)
-		return;
-	log_line(LOG_INFO, s->log_fields, "a file with a password or certificate has changed: connecting anew");
 	s->restart = true;
 	start_draining(s);
 	recall(s, true);
@@ -148,13 +155,6 @@ const char *kafka_code_of_refusal(rd_kafka_resp_err_t e)
 	return e == RD_KAFKA_RESP_ERR_INVALID_RECORD ? "invalid_record" : NULL;
 }
 
-static struct kafka_topic *topic_of(struct sink *s, const struct sent *sent)
-{
-	return kafka_topics_of(s->topics, s->options.class_, sent->batch->cluster, sent->batch->input);
-}
-
-static void report_failure(struct sink *s, const struct sent *sent, rd_kafka_resp_err_t e)
-{
 const char *kafka_limit_of(const struct sink *s, rd_kafka_resp_err_t e)
 {
 	if (e == RD_KAFKA_RESP_ERR__QUEUE_FULL && s->in_flight == 0)
@@ -162,6 +162,13 @@ const char *kafka_limit_of(const struct sink *s, rd_kafka_resp_err_t e)
 	return e == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? "message.max.bytes" : NULL;
 }
 
+static struct kafka_topic *topic_of(struct sink *s, const struct sent *sent)
+{
+	return kafka_topics_of(s->topics, s->options.class_, sent->batch->cluster, sent->batch->input);
+}
+
+static void report_failure(struct sink *s, const struct sent *sent, rd_kafka_resp_err_t e)
+{
 	char text[sizeof s->last_error_text];
 	const struct kafka_topic *topic = topic_of(s, sent);
 	/* What was called back says nothing new: the reason is known. */

@@ -117,3 +117,5 @@ const char *kafka_limit_of(const struct sink *, rd_kafka_resp_err_t);
 /* Sets of messages were refused whose messages are all well: the topic takes smaller sets. */
 void kafka_shrink_sets(struct sink *);
 void kafka_refuse(struct sink *, struct sent *, const char *code, const char *reason);
+/* Looks once a second: are the files of passwords and certificates others than this producer was made of? */
+bool kafka_files_changed(struct sink *);

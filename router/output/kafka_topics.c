@@ -84,6 +84,13 @@ void kafka_topics_producer(struct kafka_topics *t, rd_kafka_t *rk, rd_kafka_queu
 	t->ask_at_ms = 0;
 }
 
+void kafka_topics_doubt(struct kafka_topics *t)
+{
+	for (size_t i = 0; i < t->n; i++)
+		if (t->list[i]->state == TOPIC_READY)
+			t->list[i]->state = TOPIC_UNKNOWN;
+}
+
 static struct kafka_topic *named(struct kafka_topics *t, const char *name)
 {
 	for (size_t i = 0; i < t->n; i++)
@@ -153,7 +160,8 @@ struct kafka_topic *kafka_topics_of(struct kafka_topics *t, enum audit_class cla
 static void set_ready(struct kafka_topics *t, struct kafka_topic *topic)
 {
 	/* Not before: a handle makes librdkafka ask for the topic, and so a broker make it with its own defaults. */
-	topic->handle = rd_kafka_topic_new(t->rk, topic->name, NULL);
+	if (!topic->handle)
+		topic->handle = rd_kafka_topic_new(t->rk, topic->name, NULL);
 	if (topic->handle) {
 		topic->state = TOPIC_READY;
 		return;

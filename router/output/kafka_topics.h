@@ -44,6 +44,9 @@ void kafka_topics_destroy(struct kafka_topics *); /* after kafka_topics_producer
 /* Another producer (NULL: none): handles of the old one are let go, and all topics are asked for anew. */
 void kafka_topics_producer(struct kafka_topics *, rd_kafka_t *, rd_kafka_queue_t *);
 
+/* All topics are asked for anew, since one may be gone; their handles stay. */
+void kafka_topics_doubt(struct kafka_topics *);
+
 /* The topic of events of that class, cluster and input; it may not be ready. Valid as long as the topics. */
 struct kafka_topic *kafka_topics_of(struct kafka_topics *, enum audit_class, const char *cluster, const char *input);
 

@@ -17,6 +17,7 @@ enum {
 	CALL_MS = 5000,        /* longest wait in a call of librdkafka; then it is called again */
 	INIT_MS = 1000,
 	AGAIN_MS = 100,
+	SILENCE_MS = 5000,     /* without a delivery of what is under way */
 	IDLE_MS = 1000,        /* between transactions of offsets alone */
 	MEMORY_PART = 2,       /* a transaction holds at most one half of what the lane may pin */
 	REASON_ROOM = 256,
@@ -67,15 +68,36 @@ void kafka_txn_end(struct sink *s, const char *why)
 		s->options.commits->failed(s->options.commits->context, why);
 }
 
+/*
+ * The broker was to abort what it had never begun, since it took no partition into it: a topic is gone, or an ACL. It has asked first
+ * whether we are fenced, so another producer of ours may go on.
+ */
+static bool is_unknown_there(const struct kafka_txn *t, rd_kafka_resp_err_t e)
+{
+	return t->state == TXN_ABORTS && e == RD_KAFKA_RESP_ERR_INVALID_TXN_STATE;
+}
+
 void kafka_txn_fatal(struct sink *s)
 {
 	char text[400], why[600];
 	rd_kafka_resp_err_t e = rd_kafka_fatal_error(s->rk, text, sizeof text);
+	if (is_unknown_there(s->txn, e)) {
+		s->txn->renew = true;
+		return;
+	}
 	bool fenced = e == RD_KAFKA_RESP_ERR_PRODUCER_FENCED || e == RD_KAFKA_RESP_ERR_INVALID_PRODUCER_EPOCH ||
 		      e == RD_KAFKA_RESP_ERR__FENCED;
 	(void)snprintf(why, sizeof why, "transactional.id %s: %s%s", s->txn->id,
 		fenced ? "another producer has taken it over, or the broker has ended its transaction: " : "", text);
 	kafka_txn_end(s, why);
+}
+
+/* Topics that are gone are asked for, and made, when a producer is new. */
+static void fail(struct kafka_txn *t, rd_kafka_resp_err_t e)
+{
+	t->again = true;
+	t->renew = t->renew || e == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART || e == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC ||
+		   e == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION;
 }
 
 enum kafka_answer kafka_txn_judge(struct sink *s, rd_kafka_error_t *e, const char *doing)
@@ -89,10 +111,10 @@ enum kafka_answer kafka_txn_judge(struct sink *s, rd_kafka_error_t *e, const cha
 									      ANSWER_FATAL;
 	rd_kafka_resp_err_t code = rd_kafka_error_code(e);
 	(void)snprintf(text, sizeof text, "%s: %s", doing, rd_kafka_error_string(e));
-	if (code != RD_KAFKA_RESP_ERR__TIMED_OUT || !s->last_error)
+	if ((code != RD_KAFKA_RESP_ERR__TIMED_OUT && !is_unknown_there(s->txn, code)) || !s->last_error)
 		kafka_keep_error(s, code, text);
 	if (answer == ANSWER_ABORT)
-		s->txn->again = true;
+		fail(s->txn, code);
 	else if (answer == ANSWER_FATAL && rd_kafka_error_is_fatal(e))
 		kafka_txn_fatal(s);
 	else if (answer == ANSWER_FATAL)
@@ -139,7 +161,7 @@ static bool produce(struct sink *s, const struct kafka_topic *topic, struct batc
 	}
 	if (e && e != RD_KAFKA_RESP_ERR__QUEUE_FULL) {
 		kafka_keep_error(s, e, NULL);
-		t->again = true;
+		fail(t, e);
 	}
 	return !e;
 }
@@ -194,12 +216,13 @@ static void failed(struct sink *s, const rd_kafka_message_t *m)
 		struct batch *b = batch_of(t, r);
 		(void)snprintf(reason, sizeof reason, "the broker refuses it for topic %s: %s", topic_of(s, b)->name,
 			rd_kafka_err2str(m->err));
-		s->event_refused = true;
+		s->event_refused = t->found = true;
 		refuse(t, b, (uint32_t)(r - b->records), code, reason);
 	} else if (code) {
 		s->single_wanted = true;
 	} else {
 		kafka_keep_error(s, m->err, NULL);
+		fail(t, m->err);
 	}
 }
 
@@ -432,9 +455,22 @@ void kafka_txn_flush(struct sink *s)
 	s->txn->finishing = true;
 }
 
+/* Nothing is delivered: a topic may be gone, of which librdkafka asks for ever whether it can be part of the transaction. */
+static void doubt_topics(struct sink *s)
+{
+	struct kafka_txn *t = s->txn;
+	int64_t now = clock_steady_ms(), since = s->waiting_since_ms > t->doubt_ms ? s->waiting_since_ms : t->doubt_ms;
+	if (t->state != TXN_RUNS || !s->waiting_since_ms || now - since < SILENCE_MS)
+		return;
+	t->doubt_ms = now;
+	kafka_topics_doubt(s->topics);
+}
+
 void kafka_txn_wait(struct sink *s, int timeout_ms)
 {
 	bool served = kafka_serve(s);
+	kafka_txn_look(s);
+	doubt_topics(s);
 	int topics_ms = kafka_topics_ask(s->topics);
 	int own_ms = step(s);
 	kafka_watch(s);
@@ -451,8 +487,11 @@ int kafka_txn_resume(struct sink *s, struct err *err)
 {
 	struct kafka_txn *t = s->txn;
 	(void)kafka_serve(s);
+	kafka_txn_look(s);
 	if (t->state == TXN_STARTS)
 		(void)kafka_txn_start(s);
+	if (!s->rk)
+		output_wait_fd(s->options.wake_fd, AGAIN_MS);
 	if (t->state == TXN_DEAD)
 		return err_set(err, "%s", s->last_error_text), -ENOTRECOVERABLE;
 	if (t->state == TXN_STARTS) {

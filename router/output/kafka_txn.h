@@ -8,7 +8,9 @@
  * have their outcome. An output that gets nothing of what its inputs read says so with a transaction of offsets alone, now and then.
  *
  * Failures: one that the transaction does not survive: it is aborted and done again from memory, its records are still open. A
- *          call that may be repeated is. A fatal one (another producer of the same transactional.id has begun; partitions were
+ *          call that may be repeated is. A topic that is gone, a broker that never began what is to be aborted (an ACL, a deleted
+ *          topic), files of passwords and certificates that changed: it is done again by another producer, which asks for
+ *          its topics anew; what the old one has open, its first call ends. A fatal one (another producer of the same transactional.id has begun; partitions were
  *          lost to another member of the group): commits->failed, since what was committed is what a new start goes on from.
  *          So does one to be aborted after a commit without an answer: it may be committed.
  *          A record that the broker refuses for its size: a set of its own for each to find it, and then without it.

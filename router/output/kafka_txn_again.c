@@ -15,16 +15,26 @@ enum {
 	PAUSE_MAX_MS = 5000,
 };
 
-/* A producer that knows nothing of the old one's sets of messages. */
+/* What the old producer has open, the first call of the new one ends. */
 void kafka_txn_remake(struct sink *s)
 {
-	struct err err = { 0 };
+	struct kafka_txn *t = s->txn;
 	kafka_producer_end(s);
 	s->in_flight = 0;
-	if (kafka_producer_start(s, &err) < 0)
-		kafka_txn_end(s, err.text);
+	t->renew = t->outdated = false;
+	t->state = TXN_STARTS;
+}
+
+void kafka_txn_look(struct sink *s)
+{
+	struct kafka_txn *t = s->txn;
+	if (!s->last_error || t->outdated || t->state == TXN_DEAD || !kafka_files_changed(s))
+		return;
+	t->outdated = true;
+	if (t->state == TXN_STARTS)
+		kafka_txn_remake(s);
 	else
-		s->txn->state = TXN_STARTS;
+		t->again = true;
 }
 
 static void back_off(struct sink *s)
@@ -44,48 +54,82 @@ int kafka_txn_give_up(struct sink *s)
 	s->txn->state = TXN_ABORTS;
 	s->txn->state_since_ms = clock_steady_ms();
 	lane_count_retry(s->options.lane);
-	(void)rd_kafka_purge(s->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING);
-	if (s->last_error && !s->single_wanted)
-		kafka_report(s, s->last_error_text);
 	return 0;
 }
 
-/* What is under way comes back first: librdkafka would wait for reports that nobody but us serves. */
+static void recall(struct sink *s, int more)
+{
+	(void)rd_kafka_purge(s->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_NON_BLOCKING | more);
+}
+
+/*
+ * What is under way comes back first: librdkafka would wait for reports that nobody but us serves. Sets of messages that the broker refused
+ * since they came behind the one that failed are in the queue again, to be sent once more: they come back, too.
+ */
+static int wait_for_all(struct sink *s)
+{
+	struct kafka_txn *t = s->txn;
+	bool long_ago = clock_steady_ms() - t->state_since_ms > RECALL_MS;
+	if (long_ago)
+		t->state_since_ms = clock_steady_ms();
+	recall(s, long_ago ? RD_KAFKA_PURGE_F_INFLIGHT : 0);
+	return AGAIN_MS;
+}
+
+/* librdkafka takes all back at the first error of a transaction, and says why to whoever wants something of it. */
+static void say_why(struct sink *s)
+{
+	rd_kafka_error_t *e = s->txn->open ? rd_kafka_begin_transaction(s->rk) : NULL;
+	if (e && rd_kafka_error_txn_requires_abort(e))
+		(void)kafka_txn_judge(s, e, "a transaction has failed");
+	else if (e)
+		rd_kafka_error_destroy(e);
+	if (s->last_error)
+		kafka_report(s, s->last_error_text);
+}
+
 int kafka_txn_abort(struct sink *s)
 {
 	struct kafka_txn *t = s->txn;
-	if (s->in_flight) {
-		if (clock_steady_ms() - t->state_since_ms > RECALL_MS) {
-			(void)rd_kafka_purge(s->rk, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT |
-							    RD_KAFKA_PURGE_F_NON_BLOCKING);
-			t->state_since_ms = clock_steady_ms();
-		}
-		return AGAIN_MS;
-	}
-	if (t->open) {
+	if (s->in_flight)
+		return wait_for_all(s);
+	if (t->again && !t->found && !s->single_wanted) /* to look for what the broker refuses is no trouble */
+		say_why(s);
+	t->again = false;
+	if (t->open && !t->outdated) {
 		enum kafka_answer a = kafka_txn_judge(s, rd_kafka_abort_transaction(s->rk, CALL_MS), "a transaction cannot be aborted");
-		if (a != ANSWER_OK)
-			return a == ANSWER_FATAL ? -1 : AGAIN_MS;
+		if (t->state == TXN_DEAD)
+			return -1;
+		if (a == ANSWER_AGAIN || a == ANSWER_ABORT)
+			return AGAIN_MS;
 	}
-	t->open = t->again = false;
+	bool found = t->found;
+	t->open = t->found = false;
 	t->at = t->at_record = 0;
 	t->next_input = 0;
 	if (t->n)
 		t->sealed = false;
 	t->state = TXN_RUNS;
 	kafka_point_drop(t);
-	back_off(s);
 	if (s->single_wanted) {
-		s->single = true;
+		s->single = t->renew = true;
 		s->single_wanted = false;
 		t->pause_until_ms = 0;
-		kafka_txn_remake(s);
+	} else if (!found) {
+		back_off(s);
 	}
+	if (t->renew || t->outdated)
+		kafka_txn_remake(s);
 	return 0;
 }
 
 int kafka_txn_start(struct sink *s)
 {
+	struct err err = { 0 };
+	if (!s->rk && kafka_producer_start(s, &err) < 0) {
+		kafka_report(s, err.text);
+		return PAUSE_MAX_MS;
+	}
 	enum kafka_answer a = kafka_txn_judge(s, rd_kafka_init_transactions(s->rk, INIT_MS), "transactions cannot be had");
 	if (a == ANSWER_OK) {
 		s->txn->state = TXN_RUNS;

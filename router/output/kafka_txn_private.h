@@ -35,6 +35,9 @@ struct kafka_txn {
 	enum txn_state state;
 	bool open;      /* it has begun */
 	bool again;     /* something of it failed: it is to be aborted */
+	bool renew;     /* by another producer */
+	bool outdated;  /* this producer's password or certificate is: it cannot even abort */
+	bool found;     /* a record that the broker refuses: without it is as good as done, no need to wait */
 	bool sealed;    /* nothing more goes into it: it is being committed */
 	bool unsure;    /* a commit came back without an outcome: it may not be aborted and done again */
 	bool finishing; /* nobody will send more: no waiting for it */
@@ -44,7 +47,7 @@ struct kafka_txn {
 	uint32_t at_record;     /* and the first record of it */
 	const struct span *last_span;
 	uint64_t events, bytes;
-	int64_t since_ms, state_since_ms, idle_ms;
+	int64_t since_ms, state_since_ms, idle_ms, doubt_ms;
 	int64_t pause_ms, pause_until_ms;
 	struct kafka_refused *refused;
 	size_t n_refused;
@@ -79,8 +82,10 @@ int kafka_txn_start(struct sink *);
 /* What is open will not be committed. */
 int kafka_txn_give_up(struct sink *);
 int kafka_txn_abort(struct sink *);
-/* A producer that knows nothing of the old one's sets of messages. */
+/* Another producer, that knows nothing of the old one's sets of messages, deleted topics and passwords. */
 void kafka_txn_remake(struct sink *);
+/* While something is wrong: has a file that the producer was made of changed? Then it is made anew. */
+void kafka_txn_look(struct sink *);
 
 /* ---- kafka_txn_points.c ---- */
 

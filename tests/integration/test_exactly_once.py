@@ -16,7 +16,7 @@ import pytest
 
 from collector import Collector
 from harness import PATIENCE_S, wait_for
-from test_chaos import VERBS, Writer, ids, wanted
+from test_chaos import VERBS, Writer, event, ids, wanted
 
 pytestmark = [pytest.mark.broker, pytest.mark.slow]
 
@@ -182,6 +182,75 @@ def test_the_older_of_two_with_one_id_ends(router, broker, prefix):
     assert prefix in first.text() and 'the router ends' in first.text()
     finish(second, broker, prefix, writer)
     check_once_each(broker, prefix, writer.written)
+
+
+def log_of(router, numbers):
+    """Adds these events to the log."""
+    with open(router.folder / 'audit.log', 'a') as log:
+        log.writelines(event(n) + '\n' for n in numbers)
+
+
+def numbers_of(class_, numbers):
+    return [n for n in numbers if VERBS[n % len(VERBS)][-1] == class_]
+
+
+def wait_for_class(run, broker, prefix, class_, count):
+    """So many events are there; nobody starts it again where it ends."""
+    def there():
+        assert run.process.poll() is None, run.text()[-3000:]
+        return len(stored_so_far(broker, prefix, class_)) >= count
+    wait_for(there, run.text)
+
+
+@pytest.mark.parametrize('others', [True, False], ids=['with-others', 'alone'])
+def test_a_topic_that_is_deleted_is_made_again(router, broker, prefix, others):
+    """By the same process, whether a transaction has events for other topics, too, or none."""
+    run, name = Run(router, broker.bootstrap, prefix), f'{prefix}.admin_read'
+    log_of(router, range(100))
+    run.begin()
+    wait_for_class(run, broker, prefix, 'ADMIN_READ', 25)
+    broker.admin('delete', name)
+    wait_for(lambda: name not in broker.topics())
+    log_of(router, range(100, 200) if others else numbers_of('ADMIN_READ', range(100, 200)))
+    wait_for_class(run, broker, prefix, 'ADMIN_READ', 25)
+    assert run.end() == 0
+    assert ids(m.value for m in stored(broker, prefix, 'ADMIN_READ')) == [
+        f'{n:08}' for n in numbers_of('ADMIN_READ', range(100, 200))]
+    for *_, class_ in VERBS:
+        if class_ != 'ADMIN_READ':
+            assert len(stored(broker, prefix, class_)) == (50 if others else 25)
+
+
+def test_writing_forbidden_for_a_while(router, broker, prefix):
+    run, name = Run(router, broker.bootstrap, prefix), f'{prefix}.data_write'
+    log_of(router, range(100))
+    run.begin()
+    wait_for_class(run, broker, prefix, 'DATA_WRITE', 25)
+    broker.admin('deny', name)
+    log_of(router, range(100, 200))
+    wait_for(lambda: 'uthorization failed' in run.text() or run.process.poll() is not None, run.text)
+    broker.admin('allow', name)
+    wait_for_class(run, broker, prefix, 'DATA_WRITE', 50)
+    assert run.end() == 0
+    check_once_each(broker, prefix, 200)
+
+
+def test_many_that_the_broker_refuses_in_one_transaction(router, broker, prefix):
+    """Each costs one more try of the transaction, and no pause: `run --once` would call that no progress."""
+    for *_, class_ in VERBS:
+        broker.admin('create', f'{prefix}.{class_.lower()}', 'max.message.bytes=20000', 'partitions=2')
+    large = random.Random(1).randbytes(12000).hex()
+    count, refused = 160, 20
+    (router.folder / 'audit.log').write_text(''.join(
+        event(n).replace('{', '{"x":"%s",' % large, 1) + '\n' if n < refused else event(n) + '\n' for n in range(count)))
+    run = Run(router, broker.bootstrap, prefix)
+    run.config.write_text(run.config.read_text().replace('once_wait: 20s', 'once_wait: 60s'))
+    done = router('run', '--once', '-c', run.config)
+    assert 'no progress' not in done.stderr, done.stderr
+    letters = (router.folder / 'state/dead-letters/outputs/kafka.ndjson').read_text().splitlines()
+    assert [json.loads(line)['code'] for line in letters] == ['too_large'] * refused
+    for *_, class_ in VERBS:
+        assert len(stored(broker, prefix, class_)) == len(numbers_of(class_, range(refused, count)))
 
 
 def test_an_http_output_beside_it_loses_nothing(router, broker, prefix):

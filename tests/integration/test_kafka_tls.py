@@ -79,11 +79,12 @@ def test_refused(router, broker, prefix, audit_log, certificates, who):
     assert offset_sum(broker, prefix) == 0
 
 
-def test_right_password_comes_later(router, broker, prefix, audit_log, certificates):
+@pytest.mark.parametrize('more', ['', '\nexactly_once: on'], ids=['at-least-once', 'exactly-once'])
+def test_right_password_comes_later(router, broker, prefix, audit_log, certificates, more):
     router.write('password', OTHER_PASSWORD)
-    path = router.write('c.yaml', config(broker.sasl, prefix, audit_log, sasl(certificates('ca.pem'), 'password')))
+    path = router.write('c.yaml', config(broker.sasl, prefix, audit_log, sasl(certificates('ca.pem'), 'password') + more))
     process = router.start('run', '--once', '-c', path)
-    wait_for(lambda: 'uthentication' in stderr_of(router))
+    wait_for(lambda: re.search('uthentication|transactions cannot be had', stderr_of(router)))
     replace(router, 'password', PASSWORD)
     assert end_of(process) == 0, stderr_of(router)
     check_all(broker, prefix, split(router, audit_log))

@@ -23,7 +23,7 @@
 #include "router/output/output.h"
 #include "tests/unit/kafka_cluster.h"
 
-enum { LIMIT_MS = 120000, SLOW_MS = 6000 /* more than a call may take */, PRODUCE = 0, END_TXN = 26, TXN_OFFSET_COMMIT = 28 };
+enum { LIMIT_MS = 120000, SLOW_MS = 6000 /* more than a call may take */, PRODUCE = 0, ADD_PARTITIONS = 24, END_TXN = 26, TXN_OFFSET_COMMIT = 28 };
 
 extern const struct output_ops output_kafka;
 static const struct output_ops *const ops = &output_kafka;
@@ -242,6 +242,46 @@ static void a_transaction_that_fails_is_done_again(void **state)
 	place_close(&p);
 }
 
+static void until_failed(struct place *p)
+{
+	for (int64_t until = clock_steady_ms() + LIMIT_MS; !p->has_failed; turn(p))
+		assert_true(clock_steady_ms() < until);
+}
+
+/* An ACL or a deleted topic: the broker takes no partition, and then knows of no transaction to abort. */
+static void what_the_broker_never_began_is_done_again(void **state)
+{
+	struct place p;
+	(void)state;
+	place_open(&p);
+	for (uint64_t i = 0; i < 2; i++) {
+		struct batch *b = make_batch(ADMIN_READ, 30, 10 * i + 10);
+		rd_kafka_mock_push_request_errors(cluster(), ADD_PARTITIONS, 1, RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED);
+		rd_kafka_mock_push_request_errors(cluster(), END_TXN, 1, RD_KAFKA_RESP_ERR_INVALID_TXN_STATE);
+		put(&p, b);
+		until_done(&p, b);
+		assert_int_equal(p.last_point, 10 * i + 10);
+		assert_false(p.has_failed);
+		batch_free(b);
+	}
+	place_close(&p);
+}
+
+/* The same answer to a commit says nothing of what became of it. */
+static void what_the_broker_does_not_commit_ends_it(void **state)
+{
+	struct place p;
+	(void)state;
+	place_open(&p);
+	struct batch *b = make_batch(ADMIN_READ, 30, 10);
+	rd_kafka_mock_push_request_errors(cluster(), END_TXN, 1, RD_KAFKA_RESP_ERR_INVALID_TXN_STATE);
+	put(&p, b);
+	until_failed(&p);
+	assert_int_equal(b->open, 31);
+	place_close(&p);
+	batch_free(b);
+}
+
 static void who_is_fenced_ends_and_delivers_nothing(void **state)
 {
 	struct place p;
@@ -250,8 +290,7 @@ static void who_is_fenced_ends_and_delivers_nothing(void **state)
 	struct batch *b = make_batch(ADMIN_READ, 30, 10);
 	rd_kafka_mock_push_request_errors(cluster(), END_TXN, 1, RD_KAFKA_RESP_ERR_PRODUCER_FENCED);
 	put(&p, b);
-	for (int64_t until = clock_steady_ms() + LIMIT_MS; !p.has_failed; turn(&p))
-		assert_true(clock_steady_ms() < until);
+	until_failed(&p);
 	assert_int_equal(b->open, 31);
 	struct batch *later = make_batch(ADMIN_READ, 1, 20);
 	assert_int_equal(ops->put(p.sink, later, 0), 0);
@@ -268,8 +307,7 @@ static void lost_partitions_end_it(void **state)
 	p.stale = -ESTALE;
 	struct batch *b = make_batch(ADMIN_READ, 3, 10);
 	put(&p, b);
-	for (int64_t until = clock_steady_ms() + LIMIT_MS; !p.has_failed; turn(&p))
-		assert_true(clock_steady_ms() < until);
+	until_failed(&p);
 	assert_int_equal(b->open, 4);
 	place_close(&p);
 	batch_free(b);
@@ -376,8 +414,7 @@ static void what_may_be_committed_is_not_sent_again(void **state)
 	put(&p, b);
 	p.sink->txn->unsure = true;
 	rd_kafka_mock_push_request_errors(cluster(), TXN_OFFSET_COMMIT, 1, RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID);
-	for (int64_t until = clock_steady_ms() + LIMIT_MS; !p.has_failed; turn(&p))
-		assert_true(clock_steady_ms() < until);
+	until_failed(&p);
 	assert_int_equal(b->open, 4);
 	place_close(&p);
 	batch_free(b);
@@ -409,6 +446,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(outcomes_come_with_the_commit),
 		cmocka_unit_test(a_transaction_that_fails_is_done_again),
+		cmocka_unit_test(what_the_broker_never_began_is_done_again),
+		cmocka_unit_test(what_the_broker_does_not_commit_ends_it),
 		cmocka_unit_test(who_is_fenced_ends_and_delivers_nothing),
 		cmocka_unit_test(lost_partitions_end_it),
 		cmocka_unit_test(it_takes_more_where_it_cannot_end),
