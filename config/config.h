@@ -85,6 +85,8 @@ struct config {
 	struct config_output *outputs;
 	size_t n_outputs;
 
+	bool replay; /* the inputs are dead letters: the router of this configuration may run beside; never set by a file */
+
 	struct tree *tree; /* the file as it was written, for config_changes */
 };
 

@@ -34,6 +34,7 @@ static int replay(struct config *config, char *path)
 	config->inputs = &letters;
 	config->n_inputs = 1;
 	config->state_dir = mem_textf("%s/replay", state_dir);
+	config->replay = true;
 	if (pipeline_start(&pipeline, config, true, &err) < 0) {
 		char text[ERR_FILE_MAX + ERR_TEXT_MAX];
 		(void)fprintf(stderr, "audit-router: %s\n", err_print(&err, text, sizeof text));

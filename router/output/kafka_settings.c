@@ -209,7 +209,7 @@ static const struct setting rows[] = {
 		.key = "transactional_id",
 		.type = SETTING_TEXT,
 		.offset = offsetof(struct kafka_settings, transactional_id),
-		.help = "Who this router is for exactly_once: the same over restarts, and no other running router's (a second one with the same ends the first). Unsaid: made of an identity in state_dir and the output's name; then a lost state_dir is a start from zero. The group TRANSACTIONAL_ID.INPUT keeps how far a file input has come.",
+		.help = "Who this router is for exactly_once: the same over restarts, and no other running router's (a second one with the same ends the first). Unsaid: made of an identity in state_dir and the output's name; then a lost state_dir is a start from zero. The group TRANSACTIONAL_ID.INPUT keeps how far a file input has come. `replay`, which may run beside it, is TRANSACTIONAL_ID-replay.",
 	},
 	{
 		.key = "transaction_events",

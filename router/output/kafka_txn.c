@@ -27,7 +27,8 @@ struct kafka_txn *kafka_txn_create(struct sink *s)
 {
 	struct kafka_txn *t = mem_zero(1, sizeof *t);
 	const char *said = s->settings->transactional_id, *instance = s->options.instance;
-	t->id = said ? mem_text(view_of(said)) :
+	const bool replay = s->options.config && s->options.config->replay;
+	t->id = said ? mem_textf("%s%s", said, replay ? "-replay" : "") :
 		       mem_textf("audit-router-%s-%s", instance ? instance : "0", s->options.output->name);
 	t->n_inputs = s->options.commits ? s->options.commits->n_inputs : 0;
 	t->came = mem_zero(t->n_inputs, sizeof *t->came);

@@ -253,6 +253,21 @@ def test_many_that_the_broker_refuses_in_one_transaction(router, broker, prefix)
         assert len(stored(broker, prefix, class_)) == len(numbers_of(class_, range(refused, count)))
 
 
+def test_a_replay_beside_it_is_another_producer(router, broker, prefix):
+    run = Run(router, broker.bootstrap, prefix)
+    log_of(router, range(40))
+    run.begin()
+    wait_for_class(run, broker, prefix, 'ADMIN_READ', 10)
+    letter = {'time': '2026-01-01T00:00:00Z', 'reason': 'of the test', 'code': 'too_large', 'output': 'kafka',
+              'class': 'ADMIN_READ', 'event': json.loads(event(numbers_of('ADMIN_READ', range(40, 80))[0]))}
+    done = router('replay', '-c', run.config, router.write('letters.ndjson', json.dumps(letter) + '\n'))
+    assert done.returncode == 0, done.stderr
+    assert len(stored(broker, prefix, 'ADMIN_READ')) == 11
+    log_of(router, range(80, 120))
+    wait_for_class(run, broker, prefix, 'ADMIN_READ', 21)
+    assert run.end() == 0
+
+
 def test_an_http_output_beside_it_loses_nothing(router, broker, prefix):
     randomness = random.Random(SEED)
     with Collector() as collector:
