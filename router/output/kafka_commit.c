@@ -109,12 +109,13 @@ int kafka_commit_unpack(const rd_kafka_topic_partition_list_t *slots, char **ret
 	cleanup(buf_finish) struct buf all = { 0 }, packed = { 0 };
 	int64_t of = 0;
 	*ret_text = NULL;
-	if (!slots->cnt || slots->elems[0].offset < 0)
-		return 0;
-	for (int i = 0; i < slots->cnt && (i == 0 || i < of); i++)
+	for (int i = 0; i == 0 || i < of; i++) {
+		if (i == slots->cnt || slots->elems[i].offset < 0)
+			return 0;
 		if (slots->elems[i].offset != slots->elems[0].offset || !take_piece(&all, &slots->elems[i], i + 1, &of))
 			return -EBADMSG;
-	if (of > slots->cnt || !base64_decode(&packed, buf_view(&all)))
+	}
+	if (!base64_decode(&packed, buf_view(&all)))
 		return -EBADMSG;
 	*ret_text = decompress(buf_view(&packed));
 	return *ret_text ? 0 : -EBADMSG;

@@ -23,7 +23,10 @@ char *kafka_commit_group(const char *transactional_id, const char *input);
 
 /* Fills the pieces into `slots`, one a topic, and takes off those that are not needed. -E2BIG: too few; slots are as they were. */
 int kafka_commit_pack(rd_kafka_topic_partition_list_t *slots, const char *text, uint64_t position);
-/* *ret_text: NULL where nothing was committed; the caller frees. -EBADMSG: what was is no text of ours. */
+/*
+ * *ret_text: NULL where nothing was committed, or not all of it is there any more: a topic was deleted, and its piece with it, or is none
+ * of the output's now. The caller frees. -EBADMSG: what was is no text of ours.
+ */
 int kafka_commit_unpack(const rd_kafka_topic_partition_list_t *slots, char **ret_text);
 
 /* Asks the broker what the group has committed for the slots. `conf` is taken over. -EAGAIN: no answer, *err says why. */

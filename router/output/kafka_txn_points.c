@@ -1,5 +1,6 @@
 /* What a transaction commits for its inputs, and what a start reads of it. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "config/config.h"
@@ -107,6 +108,16 @@ static void warn_short(struct sink *s, unsigned input, unsigned shorter)
 		s->options.config->inputs[input].name);
 }
 
+/* Even without those that are finished. */
+static void report_too_long(struct sink *s, unsigned input)
+{
+	char text[256];
+	(void)snprintf(text, sizeof text,
+		"what is known of the files of input %s is too long for Kafka, which keeps 4 kB of it for each topic: fewer files, or more topics",
+		s->options.config->inputs[input].name);
+	kafka_report(s, text);
+}
+
 /* 0: made (offsets NULL: the input has nothing to commit). */
 static int make_point(struct sink *s, unsigned input)
 {
@@ -181,6 +192,8 @@ static int send_point(struct sink *s, unsigned input)
 			kafka_txn_end(s, "partitions of its input went to another member of the group while a transaction was open");
 			return -1;
 		}
+		if (r == -E2BIG)
+			report_too_long(s, input);
 		if (r < 0)
 			return unseal(t);
 		if (!t->offsets)

@@ -268,6 +268,34 @@ def test_a_replay_beside_it_is_another_producer(router, broker, prefix):
     assert run.end() == 0
 
 
+def follows(router, broker, prefix, files, once_wait):
+    """A configuration with so many files at once, a line in each, with names that cannot be compressed."""
+    for n in range(files):
+        router.write(f'logs/{random.Random(n).randbytes(12).hex()}.log', event(n) + '\n')
+    run = Run(router, broker.bootstrap, prefix)
+    run.config.write_text(run.config.read_text().replace('path: audit.log', 'path: logs/*.log').replace(
+        'once_wait: 20s', f'once_wait: {once_wait}'))
+    return run.config
+
+
+def test_a_piece_of_the_position_goes_with_its_topic(router, broker, prefix):
+    """What is known of many files is kept in pieces, one a topic; without one of them the checkpoint counts."""
+    path = follows(router, broker, prefix, 130, '60s')
+    for _ in range(2):
+        done = router('run', '--once', '-c', path)
+        assert done.returncode == 0, done.stderr
+        broker.admin('delete', f'{prefix}.admin_read')
+    for *_, class_ in VERBS:
+        if class_ != 'ADMIN_READ':
+            assert len(stored(broker, prefix, class_)) == len(numbers_of(class_, range(130)))
+
+
+def test_more_files_than_there_is_room_for_are_told(router, broker, prefix):
+    done = router('run', '--once', '-c', follows(router, broker, prefix, 400, '10s'))
+    assert done.returncode == 1
+    assert 'input log is too long for Kafka' in done.stderr
+
+
 def test_an_http_output_beside_it_loses_nothing(router, broker, prefix):
     randomness = random.Random(SEED)
     with Collector() as collector:
