@@ -240,7 +240,7 @@ def test_many_that_the_broker_refuses_in_one_transaction(router, broker, prefix)
     for *_, class_ in VERBS:
         broker.admin('create', f'{prefix}.{class_.lower()}', 'max.message.bytes=20000', 'partitions=2')
     large = random.Random(1).randbytes(12000).hex()
-    count, refused = 160, 20
+    count, refused = 170, 30
     (router.folder / 'audit.log').write_text(''.join(
         event(n).replace('{', '{"x":"%s",' % large, 1) + '\n' if n < refused else event(n) + '\n' for n in range(count)))
     run = Run(router, broker.bootstrap, prefix)
