@@ -213,12 +213,13 @@ static void say_where(const struct feed_origin *origin, uint64_t number, char *t
 	(void)snprintf(text, room, "%s/%d:%lld", m->part->topic, (int)m->part->number, (long long)m->message->offset);
 }
 
+/* On one line: a tab is white space between tokens as a newline is, and as little allowed in a string. */
 static void copy_line(char *to, const rd_kafka_message_t *m)
 {
 	memcpy(to, m->payload, m->len);
 	to[m->len] = '\n';
 	for (char *at = to; (at = memchr(at, '\n', m->len - (size_t)(at - to))) != NULL;)
-		*at++ = ' ';
+		*at++ = '\t';
 }
 
 uint64_t consumer_advance(struct input *in, uint64_t bytes)

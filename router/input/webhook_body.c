@@ -556,9 +556,9 @@ static int last_line(struct webhook_body *b)
 	case BODY_SCALAR:
 		return end_item(b);
 	case BODY_ITEMS: {
-		/* A list that ends before its first item: something must say that it was there. */
-		int r = b->lines ? 0 : append(b, VIEW("{\"kind\":\"EventList\",\"items\":["));
-		return r < 0 || b->lines ? r : end_line(b);
+		/* A list that ends between two items, or before the first: something must say that more was to come. */
+		int r = append(b, VIEW("{\"kind\":\"EventList\",\"items\":["));
+		return r < 0 ? r : end_line(b);
 	}
 	case BODY_START:
 	case BODY_TAIL:

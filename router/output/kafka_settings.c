@@ -107,7 +107,12 @@ bool kafka_topic_name(const char *template, enum audit_class class_, const char 
 			used = add_text(name, used, one);
 		}
 	}
+	/* No broker takes an empty name or one of dots, and one message's cluster would hold all others' lane. */
+	if (!used)
+		used = add_text(name, 0, "unknown");
 	name[used < KAFKA_TOPIC_ROOM - 1 ? used : KAFKA_TOPIC_ROOM - 1] = 0;
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		memset(name, '-', used);
 	return used < KAFKA_TOPIC_ROOM;
 }
 

@@ -46,7 +46,7 @@ struct kafka_settings {
 extern const struct section kafka_section;
 
 /*
- * The name of a topic; what a topic's name cannot hold becomes `-`. False: it is longer than a broker takes, and cut.
+ * The name of a topic; what a topic's name cannot hold becomes `-`, an empty one `unknown`. False: it is longer than a broker takes, and cut.
  */
 bool kafka_topic_name(const char *template, enum audit_class, const char *cluster, const char *input, char *name);
 

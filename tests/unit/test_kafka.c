@@ -507,6 +507,11 @@ static void names_of_topics_are_legal(void **state)
 	assert_string_equal(name, "audit.admin_activity");
 	assert_true(kafka_topic_name("{cluster}_{input}-{class}", DATA_READ, "prod/eu 1", "a", name));
 	assert_string_equal(name, "prod-eu-1_a-data_read");
+	static const char *const odd[][2] = { { ".", "-" }, { "..", "--" }, { "...", "..." }, { "", "unknown" } };
+	for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+		assert_true(kafka_topic_name("{cluster}", DATA_READ, odd[i][0], "", name));
+		assert_string_equal(name, odd[i][1]);
+	}
 	memset(longest, 'x', sizeof longest - 1);
 	longest[sizeof longest - 1] = 0;
 	assert_false(kafka_topic_name("{cluster}", DATA_READ, longest, "", name));

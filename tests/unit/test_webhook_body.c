@@ -104,7 +104,8 @@ static void test_broken(void **state)
 	(void)state;
 	expect(HEAD "{\"a\":1},{\"b\":", FRONT ",\"a\":1}\n" FRONT ",\"b\":\n");
 	expect(HEAD, "{\"kind\":\"EventList\",\"items\":[\n");
-	expect(HEAD "{\"a\":1}", FRONT ",\"a\":1}\n");
+	expect(HEAD "{\"a\":1}", FRONT ",\"a\":1}\n{\"kind\":\"EventList\",\"items\":[\n");
+	expect(HEAD "{\"a\":1},", FRONT ",\"a\":1}\n{\"kind\":\"EventList\",\"items\":[\n");
 	expect(HEAD "{\"a\":1}},x\ny", FRONT ",\"a\":1}\n},x y\n");
 	expect("{\"kind\":\"Eve", "{\"kind\":\"Eve\n");
 	/* a newline in a string stays an error */
