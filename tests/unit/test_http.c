@@ -313,6 +313,8 @@ static void tries_become_rarer(void **state)
 	server_start(&r.server); /* for a free port */
 	server_stop(&r.server);
 	r.settings.url = mem_textf("http://127.0.0.1:%d/", r.server.port);
+	server_finish(&r.server);
+	r.server.port = 0; /* nothing for rig_end to end */
 	r.settings.retry_min_ms = 2;
 	r.settings.retry_max_ms = 500;
 	rig_start(&r);
