@@ -31,12 +31,8 @@ struct format_ops {
 	struct view head, between, tail;
 	/* Mandatory. Adds one record. */
 	void (*add)(struct buf *body, const struct format_context *, const struct batch *, uint32_t index);
-	/*
-	 * add() adds the record's own bytes, no more and no fewer: a body can be sent out of the batches without being gathered.
-	 * `mend`, optional, is what add() does to its copy: byte by byte, so that any part of a record can be mended alone.
-	 */
+	/* add() adds the record's own bytes, no more and no fewer: a body can be sent out of the batches without being gathered. */
 	bool verbatim;
-	void (*mend)(char *bytes, size_t len);
 	/*
 	 * Optional. The meaning of a 2xx answer, record by record (n of them, in the order of add). Without it any 2xx means
 	 * that all are delivered. False: the answer makes no sense; the whole request is to be sent again.

@@ -37,7 +37,7 @@ enum record_outcome {
 };
 
 struct record {
-	struct view bytes;    /* one JSON object, no newline after it */
+	struct view bytes;    /* one JSON object on one line: there is no newline in it or after it */
 	struct view key;      /* what the output asked for (enum record_key in output.h), unescaped; absent: none */
 	int64_t received_us;  /* requestReceivedTimestamp; BATCH_NO_TIME: none or unreadable */
 	uint16_t rule;        /* of the classifier */

@@ -135,17 +135,6 @@ static void close_sink(struct sink *s)
 
 /* ---- groups ---- */
 
-/* A line is a line: a newline inside JSON can only be white space between tokens. */
-static void put_on_one_line(struct batch *batch, struct record *r)
-{
-	if (!r->bytes.len || !memchr(r->bytes.ptr, '\n', r->bytes.len))
-		return;
-	char *copy = batch_alloc(batch, r->bytes.len);
-	for (size_t i = 0; i < r->bytes.len; i++)
-		copy[i] = r->bytes.ptr[i] == '\n' ? ' ' : r->bytes.ptr[i];
-	r->bytes.ptr = copy;
-}
-
 static void add_part(struct group *g, const char *bytes, size_t len)
 {
 	struct iovec *last = g->n_parts ? &g->parts[g->n_parts - 1] : NULL;
@@ -185,7 +174,6 @@ static void gather(struct sink *s)
 		struct record *r = &b->records[i];
 		if (r->outcome != RECORD_OPEN || r->received_us < first_us || r->received_us > last_us)
 			continue;
-		put_on_one_line(b, r);
 		add_record(g, b->chunk, r->bytes);
 		g->records[g->n++] = i;
 	}

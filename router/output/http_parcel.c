@@ -194,10 +194,7 @@ static size_t read_record(struct parcel *p, const struct format_ops *format, str
 	const struct view front = p->read_at == p->from ? format->head : format->between;
 	const struct view back = p->read_at + 1 == window_end(p) ? format->tail : VIEW("");
 	size_t skip = p->read_skip, n = copy_past(front, &skip, bytes, room);
-	size_t own = copy_past(event, &skip, bytes + n, room - n);
-	if (format->mend)
-		format->mend(bytes + n, own);
-	n += own;
+	n += copy_past(event, &skip, bytes + n, room - n);
 	n += copy_past(back, &skip, bytes + n, room - n);
 	p->read_skip += n;
 	if (p->read_skip == front.len + event.len + back.len) {

@@ -169,20 +169,6 @@ static void a_part_of_a_batch(void **state)
 	expect("part", VIEW("{2}\n{3}\n"));
 }
 
-static void newlines_inside_become_spaces(void **state)
-{
-	struct fixture f;
-	(void)state;
-	fixture_open(&f, "pretty");
-	struct batch *b = make_batch(&f, VIEW("{\n \"a\": 1\n}\n{2}\n"), 0, 0);
-	b->records[0].bytes.len = strlen("{\n \"a\": 1\n}");
-	b->records[1] = b->records[3];
-	b->n = b->open = 2;
-	put(&f, b);
-	fixture_close(&f);
-	expect("pretty", VIEW("{  \"a\": 1 }\n{2}\n"));
-}
-
 static void events_go_to_the_file_of_their_hour(void **state)
 {
 	struct fixture f;
@@ -686,7 +672,6 @@ int main(void)
 		cmocka_unit_test(lines_are_appended_in_order),
 		cmocka_unit_test(some_records_of_a_chunk),
 		cmocka_unit_test(a_part_of_a_batch),
-		cmocka_unit_test(newlines_inside_become_spaces),
 		cmocka_unit_test(events_go_to_the_file_of_their_hour),
 		cmocka_unit_test(more_files_than_may_be_open),
 		cmocka_unit_test(events_are_written_together),

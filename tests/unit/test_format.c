@@ -59,20 +59,11 @@ static void events_keep_their_bytes(void **state)
 	assert_body("json", events + 1, 1, VIEW("[{}]"));
 }
 
-static void a_line_break_between_tokens_does_not_end_an_ndjson_line(void **state)
-{
-	(void)state;
-	const struct view events[] = { VIEW("{\n\"a\":\r\n\t\"\\n\"\n\n}"), VIEW("{\"b\":1\n}") };
-	assert_body("ndjson", events, 2, VIEW("{ \"a\":\r \t\"\\n\"  }\n{\"b\":1 }\n"));
-	assert_body("json", events + 1, 1, VIEW("[{\"b\":1\n}]"));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_format_is_found_by_its_name),
 		cmocka_unit_test(events_keep_their_bytes),
-		cmocka_unit_test(a_line_break_between_tokens_does_not_end_an_ndjson_line),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

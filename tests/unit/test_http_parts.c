@@ -370,9 +370,9 @@ static void a_streamed_body_is_what_would_be_gathered(void **state)
 		const char *format, *all, *second, *rest;
 	} cases[] = {
 		{ "ndjson", "{}\n{\"a\": 1}\n{22}\n{3}\n{44}\n", "{22}\n{3}\n{44}\n", "{22}\n{44}\n" },
-		{ "json", "[{},{\"a\":\n1},{22},{3},{44}]", "[{22},{3},{44}]", "[{22},{44}]" },
+		{ "json", "[{},{\"a\": 1},{22},{3},{44}]", "[{22},{3},{44}]", "[{22},{44}]" },
 	};
-	static const char *const events[] = { "{}", "{\"a\":\n1}", "{22}", "{3}", "{44}" };
+	static const char *const events[] = { "{}", "{\"a\": 1}", "{22}", "{3}", "{44}" };
 	static const enum answer answers[] = { ANSWER_RETRY, ANSWER_DELIVERED, ANSWER_RETRY };
 	for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
 		const struct format_ops *format = format_find(cases[c].format);
