@@ -323,7 +323,7 @@ static const char *loose_value_end(const char *at, const char *end)
 {
 	for (const char *next = at; at < end; at = next) {
 		char c = next_character(&next, end);
-		if (c == '&' || c == ';' || c == '#' || c == '"' || (c >= 0 && c <= ' '))
+		if (c == '&' || c == ';' || c == '#' || c == '"' || (uint8_t)c <= ' ')
 			break;
 	}
 	return at;
