@@ -166,7 +166,7 @@ static bool act(struct connection *c, struct server_step step, const char *head,
 		(void)send_text(c->fd, "HTTP/1.1 200 OK\r\n");
 		return false;
 	case SERVER_BARE_HEAD:
-		(void)send_text(c->fd, "HTTP/1.1 200 OK\nContent-Length: 2\n\n{}");
+		(void)send_text(c->fd, "HTTP/1.1 200 OK\nConnection: close\nContent-Length: 2\n\n{}");
 		return false;
 	case SERVER_CUT_BODY:
 		(void)send_text(c->fd, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nab");
