@@ -99,37 +99,36 @@ static void add_escaped(struct buf *out, struct view text)
 	}
 }
 
-void file_path_add(struct buf *out, const char *template, const struct file_path_values *values)
+static void add_time_pattern(struct buf *out, enum field field)
+{
+	buf_add_view(out, field == DATE ? VIEW("{[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9],unknown}") : VIEW("{[0-9][0-9],unknown}"));
+}
+
+/* The path, or a pattern for glob(3) of the paths at any time. */
+static void fill_in(struct buf *out, const char *template, const struct file_path_values *values, bool is_pattern)
 {
 	enum field field;
 	struct view text;
 	while (next_piece(&template, &field, &text)) {
 		if (field == CLASS)
 			buf_add_view(out, view_of(audit_class_lower(values->class_)));
-		else if (field == DATE || field == HOUR)
-			add_time(out, field, values->received_us);
 		else if (field == CLUSTER || field == INPUT)
 			add_name(out, field == CLUSTER ? values->cluster : values->input);
+		else if (field == LITERAL)
+			is_pattern ? add_escaped(out, text) : buf_add_view(out, text);
 		else
-			buf_add_view(out, text);
+			is_pattern ? add_time_pattern(out, field) : add_time(out, field, values->received_us);
 	}
+}
+
+void file_path_add(struct buf *out, const char *template, const struct file_path_values *values)
+{
+	fill_in(out, template, values, false);
 }
 
 void file_path_add_pattern(struct buf *out, const char *template, const struct file_path_values *values)
 {
-	static const char date[] = "{[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9],unknown}", hour[] = "{[0-9][0-9],unknown}";
-	enum field field;
-	struct view text;
-	while (next_piece(&template, &field, &text)) {
-		if (field == CLASS)
-			buf_add_view(out, view_of(audit_class_lower(values->class_)));
-		else if (field == DATE || field == HOUR)
-			buf_add_view(out, view_of(field == DATE ? date : hour));
-		else if (field == CLUSTER || field == INPUT)
-			add_name(out, field == CLUSTER ? values->cluster : values->input);
-		else
-			add_escaped(out, text);
-	}
+	fill_in(out, template, values, true);
 }
 
 void file_path_add_class(struct buf *out, const char *template, enum audit_class class_)

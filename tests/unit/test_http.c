@@ -262,14 +262,20 @@ static void what_follows_a_200_does_not_undo_it(void **state)
 	}
 }
 
+/* Nobody listens at the URL; its port is the server's, once that starts. */
+static void take_a_free_port(struct rig *r)
+{
+	server_start(&r->server);
+	server_stop(&r->server);
+	r->settings.url = mem_textf("http://127.0.0.1:%d/", r->server.port);
+}
+
 static void a_collector_that_is_down_gets_all_once_it_is_up(void **state)
 {
 	(void)state;
 	struct rig r;
 	rig_init(&r);
-	server_start(&r.server); /* for a free port */
-	server_stop(&r.server);
-	r.settings.url = mem_textf("http://127.0.0.1:%d/", r.server.port);
+	take_a_free_port(&r);
 	r.settings.in_flight = 3;
 	rig_start(&r);
 	for (unsigned i = 0; i < 20; i++)
@@ -310,9 +316,7 @@ static void tries_become_rarer(void **state)
 	(void)state;
 	struct rig r;
 	rig_init(&r);
-	server_start(&r.server); /* for a free port */
-	server_stop(&r.server);
-	r.settings.url = mem_textf("http://127.0.0.1:%d/", r.server.port);
+	take_a_free_port(&r);
 	server_finish(&r.server);
 	r.server.port = 0; /* nothing for rig_end to end */
 	r.settings.retry_min_ms = 2;

@@ -265,39 +265,65 @@ static void it_holds_no_other_answers(void **state)
 	run_with(&prompt, true);
 }
 
-/* Though all start within one second. */
-static void each_start_has_a_later_epoch(void **state)
+/* One input, one output, and a folder for the state that outlives a run. */
+struct once {
+	char folder[64];
+	struct config_input input;
+	struct config_output output;
+	struct config config;
+};
+
+static void once_init(struct once *o, const struct input_ops *input)
 {
-	char folder[] = "/tmp/audit-router-pipeline-XXXXXX";
-	struct pipeline *p;
-	struct err err;
-	(void)state;
-	assert_non_null(mkdtemp(folder));
-	struct config_input inputs[] = { { .name = (char *)"in", .ops = &anew } };
-	struct config_output outputs[] = { { .name = (char *)"good", .ops = &sinks } };
-	const struct config config = {
-		.state_dir = folder,
+	*o = (struct once){
+		.folder = "/tmp/audit-router-pipeline-XXXXXX",
+		.input = { .name = (char *)"in", .ops = input },
+		.output = { .name = (char *)"good", .ops = &sinks },
+	};
+	assert_non_null(mkdtemp(o->folder));
+	o->config = (struct config){
+		.state_dir = o->folder,
 		.memory_max = 1 << 20,
 		.dead_letters_max = 1 << 20,
 		.once_wait_ms = 10000,
 		.classifier = { .name = (char *)"gke" },
-		.inputs = inputs,
+		.inputs = &o->input,
 		.n_inputs = 1,
-		.outputs = outputs,
+		.outputs = &o->output,
 		.n_outputs = 1,
 	};
+}
+
+static void once_run(struct once *o)
+{
+	struct pipeline *p;
+	struct err err;
+	assert_int_equal(pipeline_start(&p, &o->config, true, &err), 0);
+	assert_int_equal(pipeline_run_once(p), PIPELINE_DONE);
+	pipeline_end(p);
+}
+
+static void once_finish(struct once *o)
+{
+	char *command = mem_textf("rm -r %s", o->folder);
+	assert_int_equal(system(command), 0);
+	free(command);
+}
+
+/* Though all start within one second. */
+static void each_start_has_a_later_epoch(void **state)
+{
+	struct once o;
+	(void)state;
+	once_init(&o, &anew);
 	uint64_t last = seq_first(SEQ_EPOCH_MIN);
 	for (int i = 0; i < 3; i++) {
-		assert_int_equal(pipeline_start(&p, &config, true, &err), 0);
-		assert_int_equal(pipeline_run_once(p), PIPELINE_DONE);
-		pipeline_end(p);
+		once_run(&o);
 		assert_true(seq_epoch(play.first_seq) > seq_epoch(last));
 		assert_int_equal(seq_number(play.first_seq), 1); /* the second event's */
 		last = play.first_seq;
 	}
-	char *command = mem_textf("rm -r %s", folder);
-	assert_int_equal(system(command), 0);
-	free(command);
+	once_finish(&o);
 }
 
 /* ---- a second start ---- */
@@ -350,42 +376,23 @@ static void assert_sums(const char *folder, uint64_t events)
 /* Positions, the input's own state, sequence numbers and sums; what is settled is not told anew. */
 static void a_start_goes_on_where_the_last_one_ended(void **state)
 {
-	char folder[] = "/tmp/audit-router-pipeline-XXXXXX";
-	struct pipeline *p;
-	struct err err;
+	struct once o;
 	(void)state;
-	assert_non_null(mkdtemp(folder));
-	struct config_input inputs[] = { { .name = (char *)"in", .ops = &resuming } };
-	struct config_output outputs[] = { { .name = (char *)"good", .ops = &sinks } };
-	const struct config config = {
-		.state_dir = folder,
-		.memory_max = 1 << 20,
-		.dead_letters_max = 1 << 20,
-		.once_wait_ms = 10000,
-		.classifier = { .name = (char *)"gke" },
-		.inputs = inputs,
-		.n_inputs = 1,
-		.outputs = outputs,
-		.n_outputs = 1,
-	};
+	once_init(&o, &resuming);
 	for (uint64_t run = 0, had = 0; run < 4; run++) {
 		char known[32] = "";
 		if (run)
 			(void)snprintf(known, sizeof known, "{\"at\":%zu}", (size_t)had * strlen(READ));
 		resumed.quiet = run == 1;
-		assert_int_equal(pipeline_start(&p, &config, true, &err), 0);
-		assert_int_equal(pipeline_run_once(p), PIPELINE_DONE);
-		pipeline_end(p);
+		once_run(&o);
 		assert_int_equal(resumed.position, had * strlen(READ));
 		assert_string_equal(resumed.state, known);
 		had += resumed.quiet ? 0 : 2;
 		assert_int_equal(play.settled[0], had * strlen(READ));
 		assert_int_equal(play.first_seq, had - 1); /* the last event's */
-		assert_sums(folder, had);
+		assert_sums(o.folder, had);
 	}
-	char *command = mem_textf("rm -r %s", folder);
-	assert_int_equal(system(command), 0);
-	free(command);
+	once_finish(&o);
 }
 
 int main(void)
