@@ -4,8 +4,9 @@
  * files that vanish.
  *
  * Order:    the files of a log in the order of their writing, each to its end before the next.
- * Last line: without a newline it is held back in a file that may yet grow, and handed over in one that is rotated or when the run
- *           ends at the end.
+ * Last line: without a newline it is held back in a file that may yet grow, and handed over when the run ends at the end, or in one
+ *           that is rotated and was not written to for two seconds: its writer may not have opened the new log yet. The new one is
+ *           read meanwhile.
  * Vanished: a file that is gone before all of it was read is a gap: told, and marked in the dead letters. While it is read, or may
  *           grow, its descriptor is held, so that this takes a router that was not running, or one that is far behind, or more logs
  *           than may be held.

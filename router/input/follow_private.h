@@ -41,5 +41,7 @@ void follow_hold_end(void);
 void follow_close(struct track *);
 /* The same file as before is opened, if it is not open; -errno. */
 int follow_open(struct track *);
+/* Was it written to in the last so many milliseconds? False where its time is ahead of ours: another machine's clock tells nothing. */
+bool follow_is_recent(const struct file_stat *, int64_t ms);
 /* How far a file that is there at a first start is passed over: up to its last whole line. */
 uint64_t follow_last_newline(const char *path, uint64_t size);

@@ -6,10 +6,14 @@
 
 #include "router/base/buf.h"
 #include "router/base/cleanup.h"
+#include "router/base/clock.h"
 #include "router/input/follow_private.h"
 #include "router/input/reader.h"
 
-enum { BLOCK_BYTES = 64 * 1024 };
+enum {
+	BLOCK_BYTES = 64 * 1024,
+	END_MS = 2000, /* whoever wrote a part of a line to a file that is rotated since, and never the rest, wrote it so long ago */
+};
 
 int follow_open(struct track *t)
 {
@@ -51,6 +55,18 @@ static bool put_off(struct follow *f, const struct track *t, int code)
 	else
 		follow_tell(f, t->file.path, code);
 	return true;
+}
+
+bool follow_is_recent(const struct file_stat *st, int64_t ms)
+{
+	int64_t age_us = clock_now_us() - st->modified_ns / 1000;
+	return age_us >= 0 && age_us / 1000 < ms;
+}
+
+/* May more of its last line come? A rotated file's writer may have been amid one, and not have opened the new log yet. */
+static bool may_grow(const struct follow *f, const struct track *t, const struct file_stat *st)
+{
+	return !f->source->options.once && (t->newest || follow_is_recent(st, END_MS));
 }
 
 /* Is there a newline in [from, to)? True also when that cannot be told. */
@@ -96,7 +112,7 @@ static enum prospect prospect(struct follow *f, struct track *t, const struct fi
 	if (!fingerprint_fits(&t->file.print, &head))
 		return ANOTHER_FILE;
 	tracks_print(&f->tracks, t, &head); /* now: the next look may find it packed, and nothing else to know it by */
-	if (t->newest && !f->source->options.once && t->no_newline_to > t->read && t->no_newline_to <= st->size) {
+	if (t->no_newline_to > t->read && t->no_newline_to <= st->size && may_grow(f, t, st)) {
 		bool more = has_newline(t->fd, t->no_newline_to, st->size);
 		t->no_newline_to = st->size;
 		return more ? SOMETHING_NEW : NOTHING_NEW;
@@ -113,14 +129,14 @@ static void finish(struct follow *f, struct track *t, enum lines_result result, 
 		t->no_newline_to = size;
 }
 
-static enum lines_hold hold(const struct follow *f, const struct track *t, bool packed)
+static enum lines_hold hold(const struct follow *f, const struct track *t, const struct file_stat *st)
 {
 	if (f->source->options.once)
 		return LINES_HOLD_NOTHING;
-	return packed ? LINES_HOLD_DAMAGED : t->newest ? LINES_HOLD_ALL : LINES_HOLD_NOTHING;
+	return t->file.packed ? LINES_HOLD_DAMAGED : may_grow(f, t, st) ? LINES_HOLD_ALL : LINES_HOLD_NOTHING;
 }
 
-static enum lines_result feed(struct follow *f, struct track *t, struct reader *reader)
+static enum lines_result feed(struct follow *f, struct track *t, struct reader *reader, const struct file_stat *st)
 {
 	_free_ char *label = t->lines_from ?
 		mem_textf("%s from byte %llu", t->file.path, (unsigned long long)t->lines_from) : mem_text(view_of(t->file.path));
@@ -131,7 +147,7 @@ static enum lines_result feed(struct follow *f, struct track *t, struct reader *
 		.lane_skip = t->lane_skip,
 	};
 	tracks_begin(&f->tracks, t, f->source->position);
-	enum lines_result result = source_feed(f->source, reader, hold(f, t, t->file.packed), &origin);
+	enum lines_result result = source_feed(f->source, reader, hold(f, t, st), &origin);
 	struct head head;
 	const struct fingerprint *print = &t->file.print;
 	if ((!print->line || (print->bytes < HEAD_MAX && origin.offset > print->bytes)) && head_read(&head, t->fd, t->file.path) == 0 &&
@@ -157,7 +173,7 @@ static bool read_new(struct follow *f, struct track *t, const struct file_stat *
 	reader_wake_fd(reader, f->source->stop_fd);
 	int r = reader_skip(reader, t->read, &err);
 	if (r == 0)
-		result = feed(f, t, reader);
+		result = feed(f, t, reader, st);
 	else if (r == -ECANCELED)
 		result = LINES_STOPPED;
 	else
@@ -177,8 +193,7 @@ static bool is_idle(const struct follow *f, const struct track *t, struct file_s
 		return false;
 	if (t->failed.ino)
 		return same_moment(&t->failed, st);
-	return st->size == t->read ||
-	       (t->newest && !f->source->options.once && t->no_newline_to > t->read && t->no_newline_to == st->size);
+	return st->size == t->read || (t->no_newline_to > t->read && t->no_newline_to == st->size && may_grow(f, t, st));
 }
 
 static bool read_open(struct follow *f, struct track *t)

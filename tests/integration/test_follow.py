@@ -676,6 +676,25 @@ def test_a_part_of_a_line_waits_for_the_rest(followed):
     assert not followed.letters()
 
 
+def test_a_line_that_is_written_while_its_file_is_rotated_is_one(followed):
+    """By a writer that opens the new log only when it is told to."""
+    append(followed.log, events(0, 10) + event(10)[:100])
+    followed.start()
+    followed.expect_once(range(10))
+    to = rotate(followed.log)
+    append(followed.log, event(12))
+
+    def written_just_now():
+        os.utime(to)
+        return 12 in followed.got()
+    wait_for(written_just_now, 'the new log is read')
+    append(to, event(10)[100:] + event(11))
+    followed.expect(range(13))
+    followed.stop()
+    assert sorted(followed.got()) == list(range(13))
+    assert not followed.letters()
+
+
 def test_a_file_that_vanished_unread_is_a_gap(followed):
     append(followed.log, events(0, 10))
     followed.start()
