@@ -12,6 +12,7 @@ enum {
 	HELD_PART = 4, /* of the descriptors that the process may have, for all file inputs together */
 	HELD_LEAST = 16,
 	HELD_MOST = 1 << 20,
+	LINGER_MS = 60000, /* who was still writing to a file that has no name is told to open the log anew by then */
 };
 
 static atomic_uint n_inputs;
@@ -56,20 +57,33 @@ static int compare(const void *pa, const void *pb)
 	return c ? c : (b->seen.modified_ns > a->seen.modified_ns) - (b->seen.modified_ns < a->seen.modified_ns);
 }
 
+/* One that was read to its end and has no name: its writer may not know yet. */
+static bool lingers(struct follow *f, struct track *t)
+{
+	struct file_stat st;
+	if (t->present || t->fd < 0 || t->file.packed || file_stat_fd(&st, t->fd) < 0 || !follow_is_recent(&st, LINGER_MS))
+		return false;
+	tracks_size(&f->tracks, t, st.size);
+	return true;
+}
+
 void follow_hold(struct follow *f)
 {
 	_free_ struct track **wanted = mem_zero(f->tracks.n + 1, sizeof(struct track *));
-	size_t n = 0;
+	size_t n = 0, n_lingering = 0;
+	f->most_open = most_open();
 	for (size_t i = 0; i < f->tracks.n; i++) {
 		struct track *t = f->tracks.list[i];
-		if (t->file.done && t->present && !t->file.packed && t->file.size > t->read)
+		const bool lingering = t->file.done && lingers(f, t);
+		if (t->file.done && (t->present || lingering) && !t->file.packed && t->file.size > t->read)
 			tracks_done(&f->tracks, t, false); /* somebody still wrote to it */
+		if (t->file.done && lingering && n_lingering++ < f->most_open / 2)
+			continue;
 		if (t->file.done)
 			follow_close(t);
 		else if (t->present || t->fd >= 0)
 			wanted[n++] = t;
 	}
-	f->most_open = most_open();
 	f->n_open = 0;
 	if (n > f->most_open)
 		qsort(wanted, n, sizeof(struct track *), compare);

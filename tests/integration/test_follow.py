@@ -695,6 +695,30 @@ def test_a_line_that_is_written_while_its_file_is_rotated_is_one(followed):
     assert not followed.letters()
 
 
+@pytest.mark.parametrize('times', [1, 3])
+def test_a_file_that_is_taken_away_is_read_while_its_writer_goes_on(followed, times):
+    """To where nothing looks, as by logrotate's olddir, and there is a new log already."""
+    append(followed.log, events(0, 10))
+    followed.start()
+    followed.expect_once(range(10))
+    with open(followed.log, 'ab', buffering=0) as out:
+        followed.log.rename(followed.folder / 'audit.log-20260102')
+        append(followed.log, events(10, 10))
+        followed.expect_once(range(20))
+        for i in range(times):
+            followed.until_checkpoint(offset=out.tell(), done=True)
+            out.write(events(20 + i * 10, 10))
+            followed.expect(range(30 + i * 10))
+        followed.until_checkpoint(offset=out.tell(), done=True)
+    followed.stop()
+    append(followed.log, events(100, 10))
+    followed.start()
+    followed.expect([*range(20 + times * 10), *range(100, 110)])
+    followed.stop()
+    assert len(followed.got()) == 30 + times * 10
+    assert not followed.letters()
+
+
 def test_a_file_that_vanished_unread_is_a_gap(followed):
     append(followed.log, events(0, 10))
     followed.start()
