@@ -194,6 +194,15 @@ static int doubt(const struct follow *f, const struct track *t)
 	return is_absence(r) ? 0 : r;
 }
 
+/* Where nothing of its log is there, the folder itself may be away: a mount that comes late. Then there is nothing to read meanwhile. */
+static int64_t gap_ms(const struct follow *f, const struct track *t)
+{
+	for (size_t i = 0; i < f->tracks.n; i++)
+		if (f->tracks.list[i]->present && chain_same_log(&f->tracks.list[i]->name, &t->name))
+			return GAP_MS;
+	return FORGET_MS;
+}
+
 /* Where there is doubt, it is told. */
 static bool is_gone(struct follow *f, const struct track *t)
 {
@@ -219,7 +228,7 @@ static void check_missing(struct follow *f, struct track *t, int64_t now)
 		tracks_done(&f->tracks, t, true);
 	else if (f->look)
 		return; /* looked for once more, at once */
-	else if ((f->source->options.once || now - t->missing_ms >= GAP_MS) && is_gone(f, t))
+	else if ((f->source->options.once || now - t->missing_ms >= gap_ms(f, t)) && is_gone(f, t))
 		gap(f, t);
 }
 

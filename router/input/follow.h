@@ -10,6 +10,7 @@
  * Vanished: a file that is gone before all of it was read is a gap: told, and marked in the dead letters. While it is read, or may
  *           grow, its descriptor is held, so that this takes a router that was not running, or one that is far behind, or more logs
  *           than may be held. One that was read is held for a minute after it was last written to, for its writer may go on.
+ *           Where nothing of its log is there any more, the whole folder may be away: it is no gap for a minute.
  * Held:     a quarter of the descriptors that the process may have, 16 at least, are for files: those that are not read to their
  *           ends, then those that were written to last. The others are opened when they have grown. A live one of these that
  *           loses its last name is a gap, be it of no bytes: what it got just before is not known.

@@ -719,6 +719,26 @@ def test_a_file_that_is_taken_away_is_read_while_its_writer_goes_on(followed, ti
     assert not followed.letters()
 
 
+def test_a_folder_that_comes_late_is_no_gap(followed):
+    """As a mount that is not there yet when the machine and the router start."""
+    append(followed.log, events(0, 10))
+    rotate(followed.log)
+    append(followed.log, events(10, 10))
+    followed.start()
+    followed.expect_once(range(20))
+    followed.stop()
+    append(followed.log, events(20, 10))
+    away = followed.folder / 'away'
+    followed.log.parent.rename(away)
+    followed.start()
+    began = time.monotonic()
+    wait_for(lambda: time.monotonic() - began > 4, 'more than it takes to miss a file of a log that is there')
+    away.rename(followed.log.parent)
+    followed.expect_once(range(30))
+    followed.stop()
+    assert not followed.letters()
+
+
 def test_a_file_that_vanished_unread_is_a_gap(followed):
     append(followed.log, events(0, 10))
     followed.start()
