@@ -83,7 +83,7 @@ void follow_settled(struct follow *f, uint64_t position)
 
 char *follow_state(struct follow *f, uint64_t position, int lane)
 {
-	return tracks_state(&f->tracks, position, lane);
+	return f->first ? NULL : tracks_state(&f->tracks, position, lane);
 }
 
 static const char *input_name(const struct follow *f)

@@ -35,4 +35,5 @@ void follow_destroy(struct follow *); /* NULL is fine */
 /* Until the source is stopped; once: until the end of what is there. */
 void follow_run(struct follow *);
 void follow_settled(struct follow *, uint64_t position);
+/* NULL until the first look: a start that goes on from less than that would take what is there for new. */
 char *follow_state(struct follow *, uint64_t position, int lane);

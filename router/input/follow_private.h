@@ -1,5 +1,7 @@
 #pragma once
 /* follow_private -- what follow.c (looking, waiting), follow_read.c (reading one file) and follow_hold.c (descriptors) share. */
+#include <stdatomic.h>
+
 #include "router/input/follow.h"
 #include "router/input/tracks.h"
 #include "router/input/watch.h"
@@ -16,7 +18,7 @@ struct follow {
 	struct tracks tracks;
 	struct watch *watch;
 	bool pattern;            /* the path is one */
-	bool first;              /* nothing is known of an earlier run, and nothing was looked at */
+	atomic_bool first;       /* nothing is known of an earlier run, and not all was looked at: read by main too */
 	bool look;               /* names must be looked at before more is read */
 	size_t n_open;           /* descriptors held by tracks */
 	size_t most_open;        /* as many may be, but that none is closed whose file has no name; as of the last look */

@@ -148,13 +148,15 @@ class Followed:
         path = self.folder / 'state' / 'dead-letters' / 'inputs.ndjson'
         return [json.loads(line) for line in whole_lines(path)]
 
+    def checkpoint(self):
+        try:
+            return json.loads((self.folder / 'state' / 'checkpoint.json').read_text())
+        except FileNotFoundError:
+            return {}
+
     def checkpointed(self):
         """The input's own view of its files, as the checkpoint has it."""
-        try:
-            checkpoint = json.loads((self.folder / 'state' / 'checkpoint.json').read_text())
-        except FileNotFoundError:
-            return None
-        state = checkpoint['inputs'].get('log', {}).get('state')
+        state = self.checkpoint().get('inputs', {}).get('log', {}).get('state')
         return json.loads(state)['files'] if state else None
 
     def until_checkpoint(self, **wanted):
@@ -263,6 +265,22 @@ def test_from_end_passes_over_what_is_there(followed):
     rotate(followed.log)
     append(followed.log, events(31, 10))
     followed.expect_once(range(20, 41))
+    followed.stop()
+
+
+def test_a_first_look_that_is_cut_short_is_done_again(followed):
+    """What a checkpoint says that was written amid it would make all of the rest new."""
+    n, folder = 3000, followed.log.parent
+    followed.configure(path=folder / '*.log', start='end')
+    for i in range(n):
+        append(folder / f'app{i}.log', event(i))
+    followed.start()
+    wait_for(lambda: 'log' in followed.checkpoint().get('inputs', {}), 'a checkpoint')
+    followed.kill()
+    followed.start()
+    wait_for(lambda: len(followed.checkpointed() or []) == n, 'all were looked at')
+    append(folder / 'app0.log', event(n))
+    followed.expect_once([n])
     followed.stop()
 
 
