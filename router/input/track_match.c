@@ -134,9 +134,9 @@ static void drop(struct matching *m, struct track *t)
 }
 
 /*
- * The track, but for `except`, that has the listed file's content. Where a first line was not whole yet nobody can tell, and the file
- * is read: rather twice than never. A packed file that cannot be unpacked (yet) is taken for the
- * one that it is named after.
+ * The track, but for `except`, that has the listed file's content. Where a first line was not whole yet nobody can tell, nor where
+ * there are fewer bytes than an event has (a blank line, a header), and the file is read: rather twice than never. A packed file that
+ * cannot be unpacked (yet) is taken for the one that it is named after.
  */
 static struct track *find_content(const struct tracks *ts, const struct listed *l, const struct head *head,
 	const struct track *except)
@@ -146,7 +146,7 @@ static struct track *find_content(const struct tracks *ts, const struct listed *
 		struct track *t = ts->list[k];
 		if (t == except || t->gone_at != UINT64_MAX || !chain_same_log(&t->name, &l->name))
 			continue;
-		bool same = t->file.print.bytes && t->file.print.line && fingerprint_fits(&t->file.print, head);
+		bool same = t->file.print.bytes >= HEAD_TELLING && t->file.print.line && fingerprint_fits(&t->file.print, head);
 		bool named = head->damaged && head->len < t->file.print.bytes && chain_same_file(&t->name, &l->name);
 		if ((same || named) && (!found || (found->present && !t->present)))
 			found = t;

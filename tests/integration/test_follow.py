@@ -616,6 +616,18 @@ def test_a_log_that_is_cut_and_begins_alike_is_read(followed, restarts):
     followed.expect_once(range(110))
 
 
+@pytest.mark.parametrize('start', [b'\n', b'# opened\n'], ids=['blank', 'header'])
+def test_logs_that_begin_with_the_same_short_line_are_not_one(followed, start):
+    """What every log of a writer begins with tells none of them from another."""
+    append(followed.log, start)
+    followed.start()
+    followed.until_checkpoint(offset=len(start))
+    rotate(followed.log)
+    append(followed.log, start + events(0, 10))
+    followed.expect_once(range(10))
+    followed.stop()
+
+
 def test_links_to_a_log_are_not_logs_of_their_own(followed):
     """As the names are listed, the link comes before and behind what it leads to."""
     folder = followed.log.parent
