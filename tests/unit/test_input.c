@@ -171,11 +171,12 @@ struct fixture {
 };
 
 /* It goes on at the state, if that is not NULL. */
-static void fixture_open_at(struct fixture *f, const char *type, const char *pattern, bool once, uint64_t position,
-	const char *state)
+static void fixture_open_at(struct fixture *f, const char *type, const char *pattern, bool once, bool from_end,
+	uint64_t position, const char *state)
 {
 	struct err err;
 	*f = (struct fixture){ .config = { .max_event_bytes = 1000 }, .ops = input_find(type) };
+	f->settings.from = from_end;
 	f->settings.path = pattern ? mem_textf("%s/%s", folder, pattern) : NULL;
 	f->input_config.own = &f->settings;
 	assert_int_equal(budget_create(&f->budget, 1 << 20), 0);
@@ -187,7 +188,7 @@ static void fixture_open_at(struct fixture *f, const char *type, const char *pat
 
 static void fixture_open(struct fixture *f, const char *type, const char *pattern, bool once)
 {
-	fixture_open_at(f, type, pattern, once, 0, NULL);
+	fixture_open_at(f, type, pattern, once, false, 0, NULL);
 }
 
 static void fixture_close(struct fixture *f)
@@ -294,7 +295,7 @@ static char *run_limited(const char *pattern, uint64_t *position, const char *st
 	struct rlimit limit;
 	assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
 	const rlim_t before = limit.rlim_cur;
-	fixture_open_at(&f, "file", pattern, true, *position, state);
+	fixture_open_at(&f, "file", pattern, true, false, *position, state);
 	limit_files(&limit, n < before ? n : before);
 	f.ops->run(f.input);
 	limit_files(&limit, before);
@@ -320,6 +321,97 @@ static void no_descriptors_is_no_absence(void **unused)
 		assert_string_equal(first, second);
 		_free_ char *third = run_limited(paths[i], &position, second, RLIM_INFINITY, "{2}\n");
 	}
+}
+
+/* Runs that go on one after the other. */
+struct runs {
+	uint64_t position;
+	char *state;
+	bool from_end;
+};
+
+/* One more: it ends with this text. */
+static void run_on(struct runs *r, const char *pattern, const char *text)
+{
+	struct fixture f;
+	fixture_open_at(&f, "file", pattern, true, r->from_end, r->position, r->state);
+	f.ops->run(f.input);
+	assert_string_equal(buf_text(&f.feed.text), text);
+	r->position = f.feed.end;
+	f.ops->settled(f.input, r->position);
+	char *state = f.ops->state(f.input, r->position, -1);
+	fixture_close(&f);
+	free(r->state);
+	r->state = state;
+}
+
+static void move(const char *from, const char *to)
+{
+	_free_ char *a = mem_textf("%s/%s", folder, from), *b = mem_textf("%s/%s", folder, to);
+	assert_int_equal(rename(a, b), 0);
+}
+
+static void remove_file(const char *name)
+{
+	_free_ char *path = mem_textf("%s/%s", folder, name);
+	assert_int_equal(unlink(path), 0);
+}
+
+static void a_run_goes_on_through_rotation(void **unused)
+{
+	struct runs r = { 0 };
+	(void)unused;
+	write_file("rotated/audit.log.1", VIEW("{0}\n")); /* not asked for */
+	write_file("rotated/audit.log", VIEW("{1}\n"));
+	run_on(&r, "rotated/audit.log", "{1}\n");
+	run_on(&r, "rotated/audit.log", "");
+	write_file("rotated/audit.log", VIEW("{1}\n{2}\n"));
+	move("rotated/audit.log.1", "rotated/audit.log.2");
+	move("rotated/audit.log", "rotated/audit.log.1");
+	write_file("rotated/audit.log", VIEW("{3}\n"));
+	run_on(&r, "rotated/audit.log", "{2}\n{3}\n");
+	/* Still written to, under its new name; and one that came and went between the runs. */
+	write_file("rotated/audit.log.1", VIEW("{1}\n{2}\n{2}\n"));
+	move("rotated/audit.log", "rotated/audit-2026-01-02T03-04-05.678.log");
+	write_file("rotated/audit.log", VIEW("{4}\n"));
+	run_on(&r, "rotated/audit.log", "{2}\n{4}\n");
+	free(r.state);
+}
+
+static void a_file_that_is_gone_is_told_once(void **unused)
+{
+	struct runs r = { 0 };
+	(void)unused;
+	write_file("vanished/audit.log", VIEW("{1}\n"));
+	write_file("vanished/audit.log.1", VIEW("{0}\n"));
+	run_on(&r, "vanished/audit.log*", "{0}\n{1}\n");
+	remove_file("vanished/audit.log.1"); /* it was read and rotated: nothing more was to come */
+	run_on(&r, "vanished/audit.log*", "");
+	remove_file("vanished/audit.log"); /* what it got since the last run nobody knows */
+	write_file("vanished/new", VIEW("{2}\n"));
+	move("vanished/new", "vanished/audit.log");
+	run_on(&r, "vanished/audit.log*", "<gap 0>{2}\n");
+	run_on(&r, "vanished/audit.log*", "");
+	/* Cut, the same: there may have been more in it. */
+	write_file("vanished/audit.log", VIEW("{another}\n"));
+	run_on(&r, "vanished/audit.log*", "<gap 0>{another}\n");
+	run_on(&r, "vanished/audit.log*", "");
+	free(r.state);
+}
+
+static void from_its_end_means_what_was_there_at_the_first_run(void **unused)
+{
+	struct runs r = { .from_end = true };
+	(void)unused;
+	write_file("end/audit.log.1", VIEW("{0}\n"));
+	write_gzip("end/audit.log.2.gz", VIEW("{-1}\n"), 0);
+	write_file("end/audit.log", VIEW("{1}\n{2"));
+	run_on(&r, "end/audit.log*", "{2");
+	write_file("end/audit.log.1", VIEW("{0}\n{0}\n"));
+	write_file("end/audit.log", VIEW("{1}\n{2}\n{3}\n"));
+	write_file("end/audit.log.0", VIEW("{new}\n"));
+	run_on(&r, "end/audit.log*", "{0}\n{new}\n}\n{3}\n");
+	free(r.state);
 }
 
 static void *run_input(void *fixture)
@@ -405,6 +497,9 @@ int main(void)
 		cmocka_unit_test(one_bad_file_does_not_end_the_others),
 		cmocka_unit_test(nothing_to_read_is_trouble),
 		cmocka_unit_test(no_descriptors_is_no_absence),
+		cmocka_unit_test(a_run_goes_on_through_rotation),
+		cmocka_unit_test(a_file_that_is_gone_is_told_once),
+		cmocka_unit_test(from_its_end_means_what_was_there_at_the_first_run),
 		cmocka_unit_test(a_stop_ends_a_wait),
 		cmocka_unit_test(a_feed_that_stops_ends_the_run),
 		cmocka_unit_test(standard_input_is_read_to_its_end),

@@ -7,9 +7,11 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
+#include <zlib.h>
 
 #include "router/base/buf.h"
 #include "router/base/cleanup.h"
@@ -217,6 +219,334 @@ static void of_two_that_were_empty_and_are_the_same_one_is_left(void **unused)
 	}
 	(void)look_again(&ts, "both/audit.log");
 	assert_int_equal(count_readable(&ts), 1);
+	for (size_t i = 0; i < ts.n; i++) /* the other one is done with: nothing of it is missed, and no content is known by it */
+		if (!ts.list[i]->present)
+			assert_true(ts.list[i]->file.done && !ts.list[i]->file.ino && !ts.list[i]->file.print.bytes);
+	tracks_finish(&ts);
+}
+
+/* ---- what a look tells, and whom it takes for whom ---- */
+
+struct heard {
+	int cut, unreadable, code, asked, beside;
+};
+
+static void hear_added(void *context, struct track *t, bool asked)
+{
+	struct heard *h = context;
+	(void)t;
+	h->asked += asked;
+	h->beside += !asked;
+}
+
+static void hear_cut(void *context, const struct track *t)
+{
+	(void)t;
+	((struct heard *)context)->cut++;
+}
+
+static void hear_unreadable(void *context, const char *path, int code)
+{
+	struct heard *h = context;
+	(void)path;
+	h->unreadable++;
+	h->code = code;
+}
+
+static void list(struct listing *l, const char *name)
+{
+	_free_ char *pattern = mem_textf("%s/%s", folder, name);
+	assert_int_equal(listing_take(l, pattern, NULL, 0), 0);
+}
+
+/* As look_again; what it tells is heard. */
+static struct heard look_and_hear(struct tracks *ts, const char *name)
+{
+	struct heard heard = { 0 };
+	const struct tracks_news news = { .added = hear_added, .cut = hear_cut, .unreadable = hear_unreadable, .context = &heard };
+	struct listing l = { 0 };
+	do
+		list(&l, name);
+	while (!tracks_match(ts, &l, &news));
+	listing_finish(&l);
+	tracks_sort(ts);
+	return heard;
+}
+
+/* Reads the track to its end, as a descriptor of it is held. */
+static void read_to_end(struct tracks *ts, struct track *t)
+{
+	t->fd = open(t->file.path, O_RDONLY | O_CLOEXEC);
+	assert_true(t->fd >= 0);
+	tracks_read(ts, t, t->file.size, false);
+}
+
+static struct track *track_at(const struct tracks *ts, const char *path)
+{
+	for (size_t i = 0; i < ts->n; i++)
+		if (ts->list[i]->present && strcmp(ts->list[i]->file.path, path) == 0)
+			return ts->list[i];
+	return NULL;
+}
+
+/* The file packed; `cut` bytes of its end are missing. */
+static char *pack(const char *path, off_t cut)
+{
+	char *to = mem_textf("%s.gz", path);
+	char bytes[2000];
+	struct stat st;
+	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_int_equal(read(fd, bytes, sizeof bytes), sizeof bytes);
+	gzFile out = gzopen(to, "w");
+	assert_int_equal(gzwrite(out, bytes, sizeof bytes), sizeof bytes);
+	assert_int_equal(gzclose(out), Z_OK);
+	assert_int_equal(stat(to, &st), 0);
+	assert_int_equal(truncate(to, st.st_size - cut), 0);
+	return to;
+}
+
+static void a_file_that_is_packed_is_read_on_where_it_was(void **unused)
+{
+	struct tracks ts;
+	struct file_stat st;
+	(void)unused;
+	_free_ char *path = write_file("packed/audit.log.1", 'a');
+	assert_int_equal(look(&ts, NULL, "packed/audit.log*"), 1);
+	read_to_end(&ts, ts.list[0]);
+	_free_ char *packed = pack(path, 0);
+	/* While both are there, the plain one is it. */
+	assert_int_equal(look_again(&ts, "packed/audit.log*"), 1);
+	assert_string_equal(ts.list[0]->file.path, path);
+	assert_true(ts.list[0]->fd >= 0);
+	assert_int_equal(unlink(path), 0);
+	ts.list[0]->missing_ms = 1;
+	assert_int_equal(look_again(&ts, "packed/audit.log*"), 1);
+	assert_int_equal(file_stat_path(&st, packed), 0);
+	const struct track *t = ts.list[0];
+	assert_string_equal(t->file.path, packed);
+	assert_true(t->present && t->file.packed && t->name.packed);
+	assert_int_equal(t->read, 2000); /* of what is unpacked: its size says nothing */
+	assert_int_equal(t->file.ino, st.ino);
+	assert_int_equal(t->file.size, st.size);
+	assert_int_equal(t->fd, -1); /* it was the plain one's */
+	assert_int_equal(t->missing_ms, 0);
+	tracks_finish(&ts);
+}
+
+static void a_packed_file_in_the_making_is_none(void **unused)
+{
+	struct tracks ts;
+	(void)unused;
+	_free_ char *path = write_file("making/audit.log.1", 'b');
+	_free_ char *packed = pack(path, 12);
+	/* Also where nothing is known yet. */
+	assert_int_equal(look(&ts, NULL, "making/audit.log*"), 1);
+	assert_string_equal(ts.list[0]->file.path, path);
+	/* Made, and not written to yet. */
+	assert_int_equal(truncate(packed, 0), 0);
+	assert_int_equal(look_again(&ts, "making/audit.log*"), 1);
+	free(pack(path, 12));
+	read_to_end(&ts, ts.list[0]);
+	assert_int_equal(unlink(path), 0);
+	/* The plain one is held open: there is no need of the other yet. */
+	assert_int_equal(look_again(&ts, "making/audit.log*"), 1);
+	assert_true(!ts.list[0]->present && ts.list[0]->fd >= 0);
+	/* It is not: then what is left of it is there. */
+	(void)close(ts.list[0]->fd);
+	ts.list[0]->fd = -1;
+	assert_int_equal(truncate(packed, 14), 0);
+	assert_int_equal(look_again(&ts, "making/audit.log*"), 1);
+	assert_string_equal(ts.list[0]->file.path, packed);
+	tracks_finish(&ts);
+}
+
+/* A rotated file that lies beside what was asked for may be passed over by who hears of it. */
+static void a_new_file_is_told_with_whether_it_was_asked_for(void **unused)
+{
+	struct tracks ts;
+	struct err err;
+	(void)unused;
+	free(write_file("asked/audit.log", 'q'));
+	free(write_file("asked/audit.log.1", 'r'));
+	free(write_file("asked/audit.log.2", 's'));
+	assert_int_equal(tracks_init(&ts, 0, NULL, NULL, 0, &err), 0);
+	const struct heard heard = look_and_hear(&ts, "asked/audit.log");
+	assert_int_equal(heard.asked, 1);
+	assert_int_equal(heard.beside, 2);
+	tracks_finish(&ts);
+}
+
+static void a_file_that_is_cut_is_told_of_once(void **unused)
+{
+	struct tracks ts;
+	(void)unused;
+	_free_ char *path = write_file("cut/audit.log", 'c');
+	assert_int_equal(look(&ts, NULL, "cut/audit.log"), 1);
+	read_to_end(&ts, ts.list[0]);
+	struct track *first = ts.list[0];
+	assert_int_equal(look_and_hear(&ts, "cut/audit.log").cut, 0); /* as long as what was read of it */
+	free(write_file("cut/audit.log", 'd'));
+	assert_int_equal(look_and_hear(&ts, "cut/audit.log").cut, 1);
+	assert_true(first->cut && !first->present);
+	assert_int_equal(first->fd, -1);
+	assert_int_equal(first->file.ino, 0); /* the inode is the other one's now */
+	assert_int_equal(ts.n, 2);
+	assert_int_equal(track_at(&ts, path)->read, 0);
+	assert_int_equal(look_and_hear(&ts, "cut/audit.log").cut, 0);
+	/* By its length alone. */
+	read_to_end(&ts, track_at(&ts, path));
+	struct track *second = track_at(&ts, path);
+	assert_int_equal(truncate(path, 1999), 0);
+	assert_int_equal(look_and_hear(&ts, "cut/audit.log").cut, 1);
+	assert_true(second->cut && !second->present);
+	tracks_finish(&ts);
+}
+
+/* More was read of the first, before it vanished, than was in it when it was copied. */
+static void a_copy_that_is_shorter_than_what_was_read_is_left_alone(void **unused)
+{
+	struct tracks ts;
+	struct file_stat st;
+	(void)unused;
+	_free_ char *path = write_file("shorter/audit.log", 'e'), *copy = write_file("shorter/audit.log.1", 'e');
+	assert_int_equal(file_stat_path(&st, path), 0);
+	_free_ char *state = state_of(path, st.dev, st.ino, print_of(path));
+	assert_int_equal(unlink(path), 0);
+	for (int size = 2000; size <= 2001; size++) {
+		struct err err;
+		assert_int_equal(tracks_init(&ts, 0, state, NULL, 0, &err), 0);
+		tracks_read(&ts, ts.list[0], (uint64_t)size, false);
+		assert_int_equal(look_again(&ts, "shorter/audit.log*"), 1);
+		assert_int_equal(ts.list[0]->present, size == 2000);
+		tracks_finish(&ts);
+	}
+	assert_int_equal(unlink(copy), 0);
+}
+
+static void the_same_in_another_log_is_another_file(void **unused)
+{
+	struct tracks ts;
+	(void)unused;
+	free(write_file("logs/a.log", 'f'));
+	free(write_file("logs/b.log", 'f'));
+	assert_int_equal(look(&ts, NULL, "logs/*.log"), 2);
+	assert_int_equal(count_readable(&ts), 2);
+	tracks_finish(&ts);
+}
+
+static void what_was_told_gone_is_another_file_when_it_is_back(void **unused)
+{
+	struct tracks ts;
+	(void)unused;
+	_free_ char *path = write_file("gone/audit.log", 'g'), *away = mem_textf("%s/gone/away", folder);
+	assert_int_equal(look(&ts, NULL, "gone/audit.log"), 1);
+	assert_int_equal(rename(path, away), 0);
+	assert_int_equal(look_again(&ts, "gone/audit.log"), 1);
+	tracks_gone(&ts, ts.list[0], 0);
+	assert_int_equal(rename(away, path), 0);
+	assert_int_equal(look_again(&ts, "gone/audit.log"), 2);
+	assert_int_equal(track_at(&ts, path)->file.id, 1);
+	tracks_finish(&ts);
+}
+
+static void links_to_a_new_file_are_one(void **unused)
+{
+	struct tracks ts;
+	(void)unused;
+	_free_ char *path = write_file("links/b.log", 'h'), *hard = mem_textf("%s/links/a.log", folder);
+	assert_int_equal(link(path, hard), 0);
+	assert_int_equal(look(&ts, NULL, "links/*.log"), 1);
+	assert_int_equal(look_again(&ts, "links/*.log"), 1);
+	tracks_finish(&ts);
+}
+
+/* Left alone for what it was: when it is something else, it is read. */
+static void a_copy_that_becomes_another_file_is_read(void **unused)
+{
+	struct tracks ts;
+	(void)unused;
+	free(write_file("became/audit.log", 'i'));
+	assert_int_equal(look(&ts, NULL, "became/audit.log"), 1);
+	_free_ char *copy = write_file("became/audit.log.1", 'i');
+	assert_int_equal(look_again(&ts, "became/audit.log"), 1);
+	free(write_file("became/audit.log.1", 'j'));
+	assert_int_equal(look_again(&ts, "became/audit.log"), 2);
+	assert_int_equal(track_at(&ts, copy)->read, 0);
+	tracks_finish(&ts);
+}
+
+/* Of two with the same bytes in them the one that has no name is it. */
+static void a_copy_of_two_is_the_one_that_is_missing(void **unused)
+{
+	struct tracks ts;
+	(void)unused;
+	_free_ char *path = write_file("missing/audit.log", 'k');
+	struct file_stat st;
+	assert_int_equal(file_stat_path(&st, path), 0);
+	for (int missing = 0; missing < 2; missing++) {
+		struct file_record f[] = {
+			{ .id = 0, .path = path, .dev = st.dev, .ino = 1, .print = print_of(path), .offset = 1 },
+			{ .id = 1, .path = path, .dev = st.dev, .ino = 1, .print = print_of(path), .offset = 2 },
+		};
+		f[!missing].ino = st.ino;
+		_free_ char *state = file_state_print(&(struct file_state){ .next_id = 2, .files = f, .n = 2 });
+		_free_ char *copy = write_file("missing/audit.log.1", 'k');
+		assert_int_equal(look(&ts, state, "missing/audit.log"), 2);
+		assert_int_equal(track_at(&ts, path)->read, missing ? 1 : 2);
+		assert_int_equal(track_at(&ts, copy)->read, missing ? 2 : 1);
+		tracks_finish(&ts);
+	}
+}
+
+/* Too little to tell a file by, though its line is whole. */
+static void a_short_line_is_no_content(void **unused)
+{
+	struct tracks ts;
+	(void)unused;
+	_free_ char *path = write_file("header/audit.log", 'l'), *older = write_file("header/audit.log.1", 'l');
+	assert_int_equal(truncate(older, 0), 0);
+	_close_ int fd = open(older, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(io_write(fd, "# opened\n", 9), 0);
+	assert_int_equal(look(&ts, NULL, "header/audit.log.1"), 1);
+	_close_ int live = open(path, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(io_write(live, "# opened\n", 9), 0);
+	assert_int_equal(look_again(&ts, "header/audit.log"), 2);
+	assert_int_equal(count_readable(&ts), 2);
+	tracks_finish(&ts);
+}
+
+/* Between the list and the look at their bytes the names went to others. */
+static void a_file_that_is_another_by_now_is_for_the_next_look(void **unused)
+{
+	struct heard heard = { 0 };
+	const struct tracks_news news = { .unreadable = hear_unreadable, .context = &heard };
+	struct listing l = { 0 };
+	struct tracks ts;
+	struct file_stat st;
+	(void)unused;
+	_free_ char *path = write_file("raced/audit.log", 'm'), *other = write_file("raced/other", 'n');
+	assert_int_equal(file_stat_path(&st, path), 0);
+	_free_ char *state = state_of(path, st.dev, st.ino, print_of(path));
+	struct err err;
+	assert_int_equal(tracks_init(&ts, 0, state, NULL, 0, &err), 0);
+	list(&l, "raced/audit.log");
+	assert_int_equal(rename(other, path), 0);
+	assert_true(tracks_match(&ts, &l, &news));
+	assert_int_equal(heard.code, -ENOENT);
+	assert_int_equal(ts.n, 1);
+	assert_true(ts.list[0]->present && !ts.list[0]->unreadable); /* not missing: nobody knows yet */
+	assert_int_equal(look_again(&ts, "raced/audit.log"), 2);
+	assert_false(ts.list[0]->present);
+	/* One that cannot be opened is neither lost nor read by its name. */
+	free(write_file("raced/audit.log", 'o'));
+	list(&l, "raced/audit.log");
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(symlink(path, path), 0);
+	assert_true(tracks_match(&ts, &l, &news));
+	assert_int_equal(heard.code, -ELOOP);
+	assert_true(track_at(&ts, path)->unreadable);
+	assert_int_equal(heard.unreadable, 2);
+	listing_finish(&l);
 	tracks_finish(&ts);
 }
 
@@ -274,6 +604,18 @@ int main(void)
 		cmocka_unit_test(a_copy_is_left_alone_that_was_empty_when_it_was_listed),
 		cmocka_unit_test(a_file_that_was_empty_is_its_own),
 		cmocka_unit_test(of_two_that_were_empty_and_are_the_same_one_is_left),
+		cmocka_unit_test(a_file_that_is_packed_is_read_on_where_it_was),
+		cmocka_unit_test(a_packed_file_in_the_making_is_none),
+		cmocka_unit_test(a_new_file_is_told_with_whether_it_was_asked_for),
+		cmocka_unit_test(a_file_that_is_cut_is_told_of_once),
+		cmocka_unit_test(a_copy_that_is_shorter_than_what_was_read_is_left_alone),
+		cmocka_unit_test(the_same_in_another_log_is_another_file),
+		cmocka_unit_test(what_was_told_gone_is_another_file_when_it_is_back),
+		cmocka_unit_test(links_to_a_new_file_are_one),
+		cmocka_unit_test(a_copy_that_becomes_another_file_is_read),
+		cmocka_unit_test(a_copy_of_two_is_the_one_that_is_missing),
+		cmocka_unit_test(a_short_line_is_no_content),
+		cmocka_unit_test(a_file_that_is_another_by_now_is_for_the_next_look),
 		cmocka_unit_test(a_lane_keeps_what_it_has),
 	};
 	return cmocka_run_group_tests(tests, make_folder, remove_folder);
