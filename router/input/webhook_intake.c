@@ -2,13 +2,14 @@
 
 #include <assert.h>
 #include <microhttpd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
 #include "router/base/buf.h"
 #include "router/base/units.h"
 
-enum { UNPACKED_BYTES = 64 * 1024 };
+enum { UNPACKED_BYTES = 64 * 1024, TORN_END_ROOM = 96 };
 
 /* ---- the head ---- */
 
@@ -96,20 +97,26 @@ static unsigned add(struct webhook_intake *in, struct view bytes)
 	return body_add(&in->body, bytes) < 0 ? MHD_HTTP_TOO_MANY_REQUESTS : 0;
 }
 
+/* What came before ends here; `line` stands for the rest. */
+static unsigned end_torn(struct webhook_intake *in, struct view line)
+{
+	in->torn = true;
+	if (body_end(&in->body) < 0)
+		return MHD_HTTP_TOO_MANY_REQUESTS;
+	return body_add(&in->body, line) < 0 ? MHD_HTTP_TOO_MANY_REQUESTS : 0;
+}
+
 /* What cannot be unpacked, with its newlines flattened: one line behind the one in hand. */
 static unsigned tear(struct webhook_intake *in, struct view left)
 {
 	char bytes[INTAKE_SLICE_BYTES];
 	size_t len = left.len < sizeof bytes ? left.len : sizeof bytes;
-	in->torn = true;
-	if (body_end(&in->body) < 0)
-		return MHD_HTTP_TOO_MANY_REQUESTS;
 	memcpy(bytes, left.ptr, len);
 	for (size_t i = 0; i < len; i++)
 		if (bytes[i] == '\n' || bytes[i] == ' ' || bytes[i] == '\t' || bytes[i] == '\r')
 			bytes[i] = '?';
 	bytes[0] = '?'; /* whatever it was, and where nothing is left too: no value begins here */
-	return body_add(&in->body, (struct view){ bytes, len ? len : 1 }) < 0 ? MHD_HTTP_TOO_MANY_REQUESTS : 0;
+	return end_torn(in, (struct view){ bytes, len ? len : 1 });
 }
 
 static unsigned unpack(struct webhook_intake *in, struct view packed)
@@ -137,13 +144,27 @@ static unsigned unpack(struct webhook_intake *in, struct view packed)
 unsigned intake_add(struct webhook_intake *in, struct view slice)
 {
 	in->received += slice.len;
+	if (in->received > in->max_body) /* packed bytes may come to nothing, for ever */
+		return MHD_HTTP_CONTENT_TOO_LARGE;
 	if (in->torn || !slice.len)
 		return 0;
 	return in->gzip ? unpack(in, slice) : add(in, slice);
 }
 
+/* The packed bytes end before they say so: what is missing shows nowhere else where the cut is between two lines. */
+static unsigned tear_end(struct webhook_intake *in)
+{
+	char line[TORN_END_ROOM]; /* numbers tell it from that of another body, which would be no copy */
+	int len = snprintf(line, sizeof line, "? gzip without its end: %llu bytes, %llu unpacked", (unsigned long long)in->received,
+		(unsigned long long)in->unpacked);
+	return end_torn(in, (struct view){ line, (size_t)len });
+}
+
 unsigned intake_end(struct webhook_intake *in)
 {
+	unsigned status = in->gzip && in->received && !in->gzip_ended && !in->torn ? tear_end(in) : 0;
+	if (status)
+		return status;
 	if (body_end(&in->body) < 0)
 		return MHD_HTTP_TOO_MANY_REQUESTS;
 	return in->body.lines || in->body.lists ? 0 : MHD_HTTP_BAD_REQUEST;

@@ -4,7 +4,7 @@
  * nothing of connections, so that tests and fuzzers drive it as webhook_server.c does.
  *
  * A packed body that is torn, or not packed at all, ends where it is torn: what came before is taken, and the bytes that
- * could not be unpacked are one more line, so that they become a dead letter.
+ * could not be unpacked are one more line, so that they become a dead letter. So is a line that says so where its end is missing.
  *
  * Statuses are HTTP's; 0: nothing is against it.
  * Threads: one owner at a time.

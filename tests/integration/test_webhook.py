@@ -1,4 +1,5 @@
 """The webhook of the real program: what kube-apiserver posts, what it posts again, and what others do to it."""
+import base64
 import collections
 import gzip
 import http.client
@@ -14,6 +15,7 @@ import ssl
 import subprocess
 import threading
 import time
+import zlib
 
 import pytest
 
@@ -749,14 +751,55 @@ def test_torn_gzip(hook):
         assert h.post(b'this was never packed', encoding)[0] == 400
     assert len(h.dead()) == 1, 'what cannot be unpacked is one dead letter'
     assert h.post(packed[:len(packed) // 2], encoding)[0] == 200, 'its first items are whole'
-    assert len(h.dead()) == 2, 'the torn one is not'
+    assert len(h.dead()) == 3, 'the torn one is not, nor is what was to come'
     assert h.post(packed, encoding)[0] == 200
     assert h.post(packed + b'and more', encoding)[0] == 200
-    assert len(h.dead()) == 3
+    assert len(h.dead()) == 4
     assert h.post(gzip.compress(small(5, 200)) + gzip.compress(b''), encoding)[0] == 200, 'members one behind the other'
     assert h.post(b'', encoding)[0] == 400
     h.end()
     assert ids(h.out()) == {f'id-{i}': 1 for i in range(205)}
+
+
+def flushed_lines(n, first=0):
+    """Events as lines, packed by a client that flushes behind each: the lines, and where the packed bytes of each end."""
+    items = [{'kind': 'Event', 'apiVersion': 'audit.k8s.io/v1', **item} for item in json.loads(small(n, first))['items']]
+    packer, packed, ends = zlib.compressobj(wbits=31), b'', []
+    for item in items:
+        packed += packer.compress(json.dumps(item).encode() + b'\n') + packer.flush(zlib.Z_SYNC_FLUSH)
+        ends.append(len(packed))
+    return packed + packer.flush(), ends
+
+
+def test_gzip_cut_between_two_lines_is_told(hook):
+    """Each line that came is whole: nothing but the end that is missing says that more was to come."""
+    encoding = {'Content-Encoding': 'gzip'}
+    h = hook()
+    packed, ends = flushed_lines(10)
+    for _ in range(2):
+        assert h.post(packed[:ends[4]], encoding)[0] == 200
+        assert [base64.b64decode(letter['bytes']).split(b':')[0] for letter in h.dead()] == [b'? gzip without its end']
+    other, ends = flushed_lines(7, 100)
+    assert h.post(other[:ends[3]], encoding)[0] == 200
+    assert len(h.dead()) == 2, 'another body is no copy of it'
+    assert h.post(packed[:10], encoding)[0] == 400, 'nothing but its head'
+    assert h.post(packed, encoding)[0] == 200
+    assert len(h.dead()) == 3
+    h.end()
+    assert ids(h.out()) == {f'id-{i}': 1 for i in [*range(10), *range(100, 104)]}
+
+
+def test_packed_bytes_are_counted_too(hook):
+    """Blocks of deflate that hold nothing: without the end that max_body is, a client could send them for ever."""
+    h = hook('max_body: 100KiB')
+    with socket.create_connection(('127.0.0.1', h.port), PATIENCE_S) as s:
+        s.sendall(b'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n')
+        for part in [b'\x1f\x8b\x08\0\0\0\0\0\0\xff'] + [b'\0\0\0\xff\xff' * 2000] * 11 + [zlib.compress(small(1), wbits=-15)]:
+            s.sendall(b'%x\r\n%s\r\n' % (len(part), part))
+        s.sendall(b'0\r\n\r\n')
+        assert s.recv(4096).startswith(b'HTTP/1.1 413')
+    h.end()
+    assert not h.out()
 
 
 def test_statuses_of_odd_bodies(hook):
