@@ -94,3 +94,5 @@ void feed_destroy(struct feed *); /* NULL is fine */
  * hold back every lane's position, and the next start would send all since then again.)
  */
 void feed_finish(struct feed *);
+/* How many events were sorted so far, kept or dropped by a rule. Any thread. */
+uint64_t feed_events(const struct feed *);

@@ -115,6 +115,14 @@ bool join_holds(struct feed *f)
 	return holds;
 }
 
+uint64_t feed_taken(struct feed *f)
+{
+	(void)pthread_mutex_lock(&f->mutex); /* the releaser may be about to let some go */
+	uint64_t n = feed_events(f) + (f->join ? join_parts(f->join) : 0);
+	(void)pthread_mutex_unlock(&f->mutex);
+	return n;
+}
+
 static bool is_own(const struct feed *f)
 {
 	return f->stretch.cluster.ptr == f->cluster && f->stretch.input.ptr == f->input->name;

@@ -143,6 +143,11 @@ struct join_group *join_due(struct join *j, uint64_t line, int64_t now_ms, bool 
 	return over || all ? take(j, g, NULL) : NULL;
 }
 
+uint64_t join_parts(const struct join *j)
+{
+	return j->parts;
+}
+
 int64_t join_wait_ms(const struct join *j, int64_t now_ms)
 {
 	if (!j->head)

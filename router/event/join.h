@@ -60,6 +60,8 @@ bool join_can(const struct join *, const struct log_entry_split *, size_t bytes)
 struct join_group *join_add(struct join *, const struct log_entry_split *, struct view bytes, void *tag, uint64_t line, int64_t now_ms);
 /* The oldest group, where it or all together are over a limit, or with `all`: the caller's now. NULL: none is. */
 struct join_group *join_due(struct join *, uint64_t line, int64_t now_ms, bool all);
+/* Parts that are held. */
+uint64_t join_parts(const struct join *);
 /* How long until time alone makes one due; -1: nothing is held. */
 int64_t join_wait_ms(const struct join *, int64_t now_ms);
 void join_group_free(struct join_group *);

@@ -167,8 +167,11 @@ int feed_too_long(struct feed *, struct view head, uint64_t bytes_total, uint64_
  * happened to `file` ("vanished before all of it was read"). A span of its own that ends at `end`.
  */
 int feed_gap(struct feed *, const char *file, uint64_t bytes, const char *what, uint64_t end);
-/* How many events there were so far, kept or dropped by a rule. Any thread. */
-uint64_t feed_events(const struct feed *);
+/*
+ * How many events there were so far, kept or dropped by a rule, or held until their other parts come. The input's thread; it may have to
+ * wait as feed_chunk does.
+ */
+uint64_t feed_taken(struct feed *);
 /*
  * Positions from `position` on mean something that ops->state has not said yet: `text` is of ops->advance's own language.
  * Before anything from there on is fed.

@@ -179,13 +179,13 @@ static void remember_broken(struct input *w, struct view rest)
 
 static int route_lines(struct input *w, struct webhook_request *r, struct chunk *c, const struct feed_origin *origin)
 {
-	uint64_t fresh = c ? drop_seen(w, r, c) : 0, before = feed_broken(w->options.feed), good = feed_events(w->options.feed);
+	uint64_t fresh = c ? drop_seen(w, r, c) : 0, before = feed_broken(w->options.feed), good = feed_taken(w->options.feed);
 	struct view bytes = c ? (struct view){ c->bytes, c->len } : VIEW("");
 	/* One more than the bytes, so that a span without any, of a body that came already, has a position of its own. */
 	w->position += bytes.len + 1;
 	int64_t n = feed_chunk(w->options.feed, c, bytes, w->position, origin);
 	uint64_t broken = feed_broken(w->options.feed) - before;
-	good = feed_events(w->options.feed) - good;
+	good = feed_taken(w->options.feed) - good;
 	r->broken += broken;
 	r->good += good;
 	if (fresh && !good && broken)

@@ -6,6 +6,7 @@ import http.client
 import json
 import random
 import signal
+import threading
 import time
 
 import pytest
@@ -268,6 +269,24 @@ def test_parts_leave_together_and_in_order(router):
     assert found == {f'uid-{n}': list(range(total)) for n, total in totals.items()}
     plain = [line for line in lines if b'whole-' in line]
     assert [line for line in out['ADMIN_READ'].splitlines() if b'whole-' in line] == plain
+
+
+def test_a_part_that_waits_is_something_in_a_body(router):
+    """A body of it and a broken line is no body without an event; one of a broken line alone is, though it lets others' parts go."""
+    hook, answers = Hook(router), {}
+
+    def post(name, body):
+        answers[name] = hook.post(body)[0]
+    first, second = parts_of(1, 2)
+    posts = [threading.Thread(target=post, args=('both', first + b'\nbroken\n')), threading.Thread(target=post, args=('broken', b'{"a":1}'))]
+    for i, thread in enumerate(posts):
+        thread.start()
+        wait_for(lambda n=i + 1: len(hook.dead()) == n, 'its dead letter')
+    post('second', second)
+    for thread in posts:
+        thread.join(PATIENCE_S)
+    assert answers == {'both': 200, 'broken': 400, 'second': 200}
+    hook.end()
 
 
 def follow(router):

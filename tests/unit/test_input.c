@@ -107,7 +107,7 @@ int feed_gap(struct feed *f, const char *file, uint64_t bytes, const char *what,
 	return 0;
 }
 
-uint64_t feed_events(const struct feed *f)
+uint64_t feed_taken(struct feed *f)
 {
 	(void)f;
 	return 0;

@@ -285,6 +285,24 @@ static void parts_without_the_others_leave_at_the_end(void **state)
 	route_rig_teardown(&r);
 }
 
+/* A part is an event when it comes, not when others let it go. */
+static void a_part_is_taken_when_it_comes(void **state)
+{
+	struct route_rig r;
+	uint64_t position = 0;
+	(void)state;
+	route_rig_setup(&r, 1 << 20);
+	assert_int_equal(feed_at(&r, EVENT "\n" PART("u", "1", "2") PART("v", "1", "2"), &position), 3);
+	assert_int_equal(feed_events(r.feed), 1);
+	assert_int_equal(feed_taken(r.feed), 3);
+	assert_int_equal(feed_at(&r, PART("u", "0", "2"), &position), 1);
+	assert_int_equal(feed_events(r.feed), 3);
+	assert_int_equal(feed_taken(r.feed), 4);
+	feed_finish(r.feed);
+	assert_int_equal(feed_taken(r.feed), 4);
+	route_rig_teardown(&r);
+}
+
 /* What memory_max lets be held is the start's: a changed one takes a restart. */
 static void parts_wait_as_the_start_said(void **state)
 {
@@ -356,6 +374,7 @@ int main(void)
 		cmocka_unit_test(no_plan_takes_a_class_from_an_output),
 		cmocka_unit_test(no_plan_has_a_lane_that_does_not_run),
 		cmocka_unit_test(parts_wait_for_each_other),
+		cmocka_unit_test(a_part_is_taken_when_it_comes),
 		cmocka_unit_test(parts_wait_as_the_start_said),
 		cmocka_unit_test(parts_without_the_others_leave_at_the_end),
 		cmocka_unit_test(parts_without_the_others_leave_in_time),
