@@ -186,13 +186,26 @@ static bool start_holding(struct feed *f)
 	return f->joins;
 }
 
+/*
+ * Whatever class it had before a restart: that of a group, which may be another one now. So it is had where all lanes of the output are
+ * past it, and else comes again.
+ */
+static bool output_has_it(const struct feed *f, const struct plan_lane *lanes, unsigned lane)
+{
+	for (unsigned i = 0; i < f->routing->n_lanes; i++)
+		if (lanes[i].output == lanes[lane].output && f->stretch.event_end > f->stretch.lane_skip[lanes[i].number])
+			return false;
+	return true;
+}
+
 static struct held *note(const struct feed *f)
 {
 	struct held *held = mem_zero(1, sizeof *held);
+	const struct plan_lane *lanes = f->routing->started->lanes;
 	held->span = f->span;
-	for (unsigned lane = 0; f->stretch.lane_skip && lane < f->routing->n_lanes; lane++)
-		if (f->stretch.event_end <= f->stretch.lane_skip[lane])
-			held->skip[lane / 64] |= 1ull << (lane % 64);
+	for (unsigned i = 0; f->stretch.lane_skip && i < f->routing->n_lanes; i++)
+		if (output_has_it(f, lanes, i))
+			held->skip[lanes[i].number / 64] |= 1ull << (lanes[i].number % 64);
 	return held;
 }
 

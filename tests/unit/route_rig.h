@@ -32,6 +32,7 @@ uint64_t route_rig_classified(const struct route_rig *); /* events, of all class
 #define EVENT "{\"kind\":\"Event\",\"stage\":\"ResponseComplete\",\"verb\":\"get\"}"
 #define LIST "{\"kind\":\"EventList\",\"apiVersion\":\"audit.k8s.io/v1\",\"items\":[" EVENT "," EVENT "]}"
 /* With its newline. */
-#define PART(uid, index, total) \
+#define PART(uid, index, total) PART_OF("list", uid, index, total)
+#define PART_OF(verb, uid, index, total) \
 	"{\"protoPayload\":{\"@type\":\"type.googleapis.com/google.cloud.audit.AuditLog\",\"serviceName\":\"k8s.io\"," \
-	"\"methodName\":\"io.k8s.core.v1.pods.list\"},\"split\":{\"uid\":\"" uid "\",\"index\":" index ",\"totalSplits\":" total "}}\n"
+	"\"methodName\":\"io.k8s.core.v1.pods." verb "\"},\"split\":{\"uid\":\"" uid "\",\"index\":" index ",\"totalSplits\":" total "}}\n"
